@@ -1,0 +1,31 @@
+#pragma once
+/* Reading borrowed bytes: comparing, trimming, splitting, numbers. Pure. */
+#include "base/base.h"
+
+struct span span_from(const char *cstr); /* NULL gives an empty span */
+bool span_eq(struct span a, struct span b);
+bool span_is(struct span a, const char *cstr);
+bool span_ieq(struct span a, struct span b); /* ASCII case folded */
+bool span_iis(struct span a, const char *cstr);
+bool span_starts(struct span s, struct span prefix);
+bool span_ends(struct span s, struct span suffix);
+bool span_istarts(struct span s, struct span prefix);
+struct span span_trim(struct span s); /* blanks: SP HT CR LF */
+struct span span_drop(struct span s,
+                      size_t n); /* without its first n bytes (all of them when shorter) */
+struct span span_take(struct span s, size_t n);          /* its first n bytes */
+ssize_t span_find(struct span s, char c);                /* index or -1 */
+ssize_t span_search(struct span s, struct span needle);  /* index or -1 */
+ssize_t span_isearch(struct span s, struct span needle); /* ASCII case folded */
+
+/* Cuts the part before the first `sep` off the front of *rest; false when *rest is used up.
+ * "a,,b" gives "a", "", "b". */
+bool span_next(struct span *rest, char sep, struct span *out_part);
+
+/* Whole-span decimal numbers; a sign, a blank, an empty span or an overflow is ERR_SYNTAX. */
+MUST_USE enum err span_u64(struct span s, uint64_t *out);
+MUST_USE enum err span_i64(struct span s, int64_t *out); /* one leading '-' allowed */
+MUST_USE enum err span_double(struct span s, double *out);
+
+/* Equal length and content, in time that depends on the lengths only. */
+bool span_eq_constant_time(struct span a, struct span b);

@@ -1,0 +1,84 @@
+#pragma once
+/* What a target can carry: one table by kind and model, so that writers ask a fact instead of
+ * knowing providers.
+ *
+ * Pure. Presets are dated and sourced in capability.c; a probe may overwrite a copy later. */
+#include "base/base.h"
+
+enum target_kind {
+    TARGET_ANTHROPIC,
+    TARGET_OPENAI,
+    TARGET_OPENAI_COMPATIBLE,
+    TARGET_VLLM,
+    TARGET_LLAMA_CPP,
+    TARGET_OLLAMA,
+    TARGET_MISTRAL,
+    TARGET_STANDIN,
+    TARGET_KIND_COUNT
+};
+/* The configuration's word: "llama.cpp". */
+const char *target_kind_name(enum target_kind k);
+MUST_USE enum err target_kind_parse(struct span word, enum target_kind *out);
+
+struct capability {
+    /* OpenAI-chat side */
+    bool max_completion_tokens; /* says max_completion_tokens instead of max_tokens */
+    bool developer_role;        /* system texts go as role developer */
+    bool sampling;              /* temperature / top_p accepted */
+    bool top_k;
+    bool stop;             /* stop sequences accepted */
+    uint32_t stop_max;     /* how many */
+    bool reasoning_effort; /* accepts reasoning_effort */
+    bool reasoning_replay; /* past thinking goes back as reasoning_content */
+    bool images, pdf, audio;
+    bool image_urls; /* http(s) image URLs, not only data: */
+    bool file_ids;
+    bool json_schema;   /* response_format json_schema / output_config.format */
+    bool json_strict;   /* `strict` understood in tools and formats */
+    bool parallel_flag; /* parallel_tool_calls understood */
+    bool stream_options;
+    bool safety_identifier; /* user id goes as safety_identifier, else user */
+    bool tool_id_nine;      /* Mistral: tool ids are nine characters of [a-zA-Z0-9] */
+    uint32_t tool_name_max;
+    /* Anthropic side */
+    bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
+        top_p_with_temperature;
+    bool mid_system;    /* role system inside messages */
+    bool prefill;       /* a last assistant message is continued */
+    int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
+                           unknown */
+    int64_t context;    /* tokens; 0 unknown */
+    const char *source; /* where the preset is from, with its date */
+};
+
+/* The preset for a kind and a model name (plain text). Never fails: unknown models get the kind's
+ * defaults. */
+struct capability capability_preset(enum target_kind kind, struct span model);
+
+/* The vocabulary of x-hotspare-lossy. */
+#define LOSSY_CACHE_CONTROL "cache_control"
+#define LOSSY_THINKING "thinking"
+#define LOSSY_REDACTED_THINKING "redacted_thinking"
+#define LOSSY_CITATIONS "citations"
+#define LOSSY_IMAGE "image"
+#define LOSSY_TOOL_RESULT_IMAGE "tool_result_image" /* moved to a user turn */
+#define LOSSY_TOOL_ERROR "tool_result_error"        /* flag became a text mark */
+#define LOSSY_SERVER_TOOL "server_tool"
+#define LOSSY_TOP_K "top_k"
+#define LOSSY_SAMPLING "sampling"
+#define LOSSY_STOP "stop_sequences"
+#define LOSSY_EFFORT "effort" /* approximated */
+#define LOSSY_FORMAT "output_format"
+#define LOSSY_SYSTEM_ORDER "system_order"
+#define LOSSY_DOCUMENT "document"
+#define LOSSY_AUDIO "audio"
+#define LOSSY_PREFILL "prefill"
+#define LOSSY_LOGPROBS "logprobs"
+#define LOSSY_SEED "seed"
+#define LOSSY_PENALTIES "penalties"
+#define LOSSY_USER_ID "user_id"
+#define LOSSY_SERVICE_TIER "service_tier"
+#define LOSSY_TOOL_NAME "tool_name" /* shortened, mapped back */
+#define LOSSY_PARALLEL_TOOLS "parallel_tools"
+#define LOSSY_CONTEXT_MANAGEMENT "context_management"
+#define LOSSY_OTHER "other_fields"

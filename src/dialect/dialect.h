@@ -1,0 +1,113 @@
+#pragma once
+/* What a wire format must offer: one table of functions per format, both directions, door and
+ * upstream.
+ *
+ * Pure: bytes in, canonical values out, and back. Knows no socket, no clock, no provider account.
+ */
+#include "base/buf.h"
+#include "base/pieces.h"
+#include "chat/chat.h"
+#include "http/sse.h"
+#include "json/json.h"
+
+enum dialect_id { DIALECT_ANTHROPIC, DIALECT_OPENAI_CHAT, DIALECT_COMPLETIONS, DIALECT_COUNT };
+
+/* Why a request cannot be read, or cannot be carried to a target. */
+struct chat_problem {
+    struct span
+        param; /* path of the field: "messages[3].content[0].source", plain, arena or static */
+    struct span text; /* a sentence for the caller that names the fix */
+};
+
+/* Features that were dropped or weakened on the way to a target; they become x-hotspare-lossy.
+ * Names are static strings of one vocabulary (capability.h lists it). Duplicates are kept once. */
+struct lossy {
+    const char *names[24];
+    size_t count;
+};
+void lossy_add(struct lossy *l, const char *name);
+/* "cache_control,thinking" into out; truncates at whole names. Returns the length. */
+size_t lossy_format(const struct lossy *l, char *out, size_t cap);
+
+struct capability; /* dialect/capability.h: what the (target kind, model) at hand can carry */
+
+/* A request put into words for one target. */
+struct dialect_body {
+    struct pieces body; /* init'ed by the caller with the exchange's arena */
+    struct lossy lossy;
+    bool has_unparsed_tool_input;
+};
+
+struct reader_options {
+    const struct chat_request
+        *request; /* what was asked (stop sequences to match, tools); may be NULL */
+    bool requested_whole;
+};
+struct writer_options {
+    const struct chat_request *request; /* include_usage, stop sequences; not NULL */
+    struct span
+        id; /* id to give the answer, plain; empty = keep the upstream's when it fits the format */
+    struct span model; /* model name to show, raw JSON string content; empty = upstream's */
+    int64_t created;   /* unix seconds, for OpenAI's `created` */
+};
+
+struct reply_reader; /* opaque, one per attempt, in the exchange's arena */
+struct reply_writer; /* opaque, one per exchange */
+
+struct dialect {
+    enum dialect_id id;
+    const char *name; /* "anthropic-messages", "openai-chat", "openai-completions" */
+    const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
+
+    /* Door: reads a client's request. ERR_INVALID with *out_problem: the caller's fault, 400.
+     * Borrows from doc->text. */
+    enum err (*read_request)(struct arena *a, const struct json_doc *doc, struct chat_request *out,
+                             struct chat_problem *out_problem);
+    /* Upstream: writes it for a target. model: raw JSON string content to name. stream: what to ask
+     * for. ERR_UNSUPPORTED with *out_problem: this target cannot carry it, refused by name. */
+    enum err (*write_request)(struct arena *a, const struct chat_request *r,
+                              const struct capability *cap, struct span model, bool stream,
+                              struct dialect_body *out, struct chat_problem *out_problem);
+
+    /* Upstream: reads its answer into events. The reader keeps what it needs between calls in `a`
+     * (bounded). */
+    struct reply_reader *(*reader_new)(struct arena *a, const struct reader_options *o,
+                                       struct chat_sink sink);
+    /* One SSE event. ERR_SYNTAX: malformed, the attempt is broken. */
+    enum err (*read_event)(struct reply_reader *r, const struct sse_event *e);
+    /* The stream's bytes ended. ERR_OK: after the terminal mark (or what counts as one for this
+     * dialect; then the missing events are delivered now); ERR_EOF: cut. */
+    enum err (*read_eof)(struct reply_reader *r);
+    /* A whole (non-streamed) 2xx body. ERR_SYNTAX: not an answer of this dialect. */
+    enum err (*read_whole)(struct reply_reader *r, struct span body);
+    /* An error body of any shape (JSON of any provider, HTML, empty). Always yields something: *out
+     * filled, spans in a. */
+    void (*read_error)(struct arena *a, int status, struct span body, struct chat_error *out);
+
+    /* Door: writes the answer. Streamed: bytes appear in `to` with each event. Whole: only at
+     * CHAT_EV_END. */
+    struct reply_writer *(*writer_new)(struct arena *a, const struct writer_options *o, bool stream,
+                                       struct buf *to);
+    enum err (*write_event)(struct reply_writer *w,
+                            const struct chat_event *e); /* ERR_LIMIT from `to` */
+    /* A keep-alive in this dialect's form. */
+    enum err (*write_ping)(struct reply_writer *w);
+    /* An error: as a whole body (w == NULL), or as the last event of a stream that has begun. Never
+     * a clean end. */
+    enum err (*write_error)(struct buf *to, struct reply_writer *w, const struct chat_error *e);
+};
+
+extern const struct dialect dialect_anthropic;
+extern const struct dialect dialect_openai_chat;
+extern const struct dialect
+    dialect_completions; /* legacy text completions: door; upstream is chat's */
+const struct dialect *dialect_by_id(enum dialect_id id);
+
+/* Rewrites only the value of the top-level "model" member of a request body: the rest byte for byte
+ * (passthrough). model: raw JSON string content. Adds the member when there was none. */
+void dialect_replace_model(const struct json_doc *doc, struct span model, struct pieces *out);
+
+/* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
+int dialect_map_status(int status);
+/* Anthropic's error type word for a status: 429 -> "rate_limit_error". */
+const char *dialect_error_type(int status);

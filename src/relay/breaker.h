@@ -1,0 +1,62 @@
+#pragma once
+/* Circuit breaker of one (target, model): says whether it may be tried now.
+ *
+ * Pure: no clock, no allocation. The caller passes the time, so a test runs a day in a microsecond.
+ * Shared by all workers: each function takes the breaker's own lock for a few dozen instructions.
+ * States and edges: breaker.c. */
+#include "base/base.h"
+#include "relay/cause.h"
+#include <pthread.h>
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+
+struct breaker_config {
+    uint32_t failures;                 /* in a row that open it; 5 */
+    uint32_t ratio_min, ratio_percent; /* or >= percent of >= min in the last 30 s; 20, 50 */
+    usec open, open_max; /* 30 s, 5 min: grows by doubling per repeat, +-20 % jitter */
+};
+extern const struct breaker_config breaker_config_default;
+
+struct breaker { /* embed it; the fields belong to breaker.c */
+    pthread_mutex_t lock;
+    struct breaker_config config;
+    enum breaker_state state;
+    enum cause last_cause;
+    uint32_t failures_in_row, opened_in_row, trial_owed;
+    uint32_t window_ok[6], window_bad[6]; /* 5 s each */
+    int64_t window_slot;
+    usec retry_at, opened_at, trial_at;
+    uint64_t opened_total;
+};
+
+struct breaker_view { /* a consistent copy for status, metrics, journal */
+    enum breaker_state state;
+    enum cause last_cause;
+    usec retry_in; /* while OPEN */
+    uint32_t failures_in_row;
+    uint64_t opened_total;
+};
+
+void breaker_init(struct breaker *b, const struct breaker_config *c);
+/* May one request be sent now? ERR_OK: the caller owes one breaker_report (or breaker_cancel).
+ * ERR_REFUSED: *out_wait microseconds, >= 1, until asking again is worthwhile. HALF_OPEN lets one
+ * trial through at a time (a trial not reported within 60 s no longer blocks). */
+MUST_USE enum err breaker_ask(struct breaker *b, usec now, usec *out_wait);
+/* Takes a request past an open breaker: the last target left is never refused. Owes a report like
+ * breaker_ask. */
+void breaker_force(struct breaker *b, usec now);
+/* c == CAUSE_NONE: success. wait: what the provider asked for (0 = nothing). jitter: uniform in [0,
+ * 1000). */
+void breaker_report(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter);
+void breaker_cancel(struct breaker *b,
+                    usec now); /* the client left: says nothing about the target */
+struct breaker_view breaker_view(struct breaker *b, usec now);
+/* Persistence: state that outlives a restart, in wall time. restore ignores what has expired. */
+struct breaker_saved {
+    int64_t retry_at_wall;
+    uint32_t cause, opened_in_row;
+};
+bool breaker_save(struct breaker *b, usec now, usec wall,
+                  struct breaker_saved *out); /* false = nothing worth saving */
+void breaker_restore(struct breaker *b, usec now, usec wall, const struct breaker_saved *saved);
+const char *breaker_state_name(enum breaker_state s);

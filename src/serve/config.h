@@ -1,0 +1,112 @@
+#pragma once
+/* The configuration: what a YAML file, the environment and flags amount to, checked, immutable,
+ * counted, and swapped whole on reload. Knows no socket. One table (config_table.c) drives reading,
+ * checking, `config explain`, the JSON schema and the manual page. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "dialect/capability.h"
+#include "dialect/dialect.h"
+#include "http/url.h"
+#include "relay/breaker.h"
+
+enum secret_form { SECRET_NONE, SECRET_ENV, SECRET_FILE, SECRET_CRED, SECRET_LITERAL };
+struct config_secret {
+    enum secret_form form;
+    struct span source;  /* "ANTHROPIC_API_KEY", "/run/secrets/x"; empty for literals */
+    struct secret value; /* resolved at load; wiped when the configuration is freed */
+};
+
+struct config_target {
+    const char *name;
+    enum target_kind kind;
+    struct url url; /* filled from the kind's default when not given */
+    const char *url_text;
+    struct config_secret key; /* bound to url's origin */
+    const char *ca;           /* CA file or NULL */
+    const char *model; /* default model of a chain entry without one; NULL = the client's name */
+    enum dialect_id dialect; /* what is spoken to it */
+    bool found;              /* discovered, not configured */
+};
+struct config_link {   /* a chain entry: target or target/model */
+    size_t target;     /* index into targets */
+    const char *model; /* NULL = the client's model name */
+    size_t breaker;    /* index: one per distinct (target, model) */
+};
+struct config_route {
+    const char *match; /* glob: "claude-*", "*" */
+    struct config_link links[16];
+    size_t link_count;
+};
+struct config_client_key {
+    const char *name;
+    struct config_secret key;
+};
+struct config_listen {
+    const char *host;
+    uint16_t port;
+    const char *cert, *key;
+};
+
+struct config {
+    struct arena arena;
+    int refs;         /* atomic */
+    const char *file; /* NULL = none */
+    struct config_listen listen, admin;
+    struct config_client_key *keys;
+    size_t key_count; /* none = loopback only, any key accepted */
+    struct config_target *targets;
+    size_t target_count;
+    struct config_route *routes;
+    size_t route_count; /* first match wins */
+    struct {
+        usec connect, first_token, stall, total, drain;
+    } deadlines;
+    struct breaker_config breaker;
+    uint32_t workers; /* 0 = one per core */
+    size_t body_max, body_memory;
+    bool reply_headers;     /* x-hotspare-*; on */
+    bool log_requests;      /* access log; on */
+    const char *access_log; /* "-" = stdout; path; NULL = stderr */
+    const char *state_dir;  /* NULL = no persistence */
+    size_t breaker_count;
+};
+
+struct config_problem {
+    int line, column;
+    bool warning;
+    const char *text;
+    const char *fix;
+};
+struct config_report { /* all problems of one reading; in the given arena */
+    struct config_problem *at;
+    size_t count;
+    size_t errors;
+};
+/* path == NULL: from the environment and `found` targets alone. env: getenv-like (so tests need no
+ * real environment). On errors *out is NULL and the report says everything that is wrong; warnings
+ * may accompany a good one. */
+struct config_source {
+    const char *path; /* shown in messages */
+    struct span text; /* the file's content; at == NULL: no file */
+    const char *(*env)(void *ctx, const char *name);
+    void *env_ctx;
+    const struct config_target *found;
+    size_t found_count;   /* engines discovered on this machine */
+    bool resolve_secrets; /* false: `config check` on a machine without them still names missing
+                             ones */
+};
+MUST_USE enum err config_load(const struct config_source *s, struct arena *report_arena,
+                              struct config **out, struct config_report *out_report);
+struct config *config_ref(struct config *c);
+void config_unref(struct config *c);
+/* First route whose glob matches the (decoded) model; NULL when none does. */
+const struct config_route *config_route_for(const struct config *c, struct span model);
+/* "hotspare.yaml:14:7: error: ..." with the source line, a caret, and "fix: ..."; for all of a
+ * report. */
+void config_report_print(const struct config_report *r, const struct config_source *s,
+                         struct buf *out);
+void config_show(const struct config *c, bool origin,
+                 struct buf *out);                         /* effective YAML; secrets never */
+enum err config_explain(const char *key, struct buf *out); /* "deadlines.first_token"; NULL = all */
+void config_schema(struct buf *out);                       /* JSON Schema 2020-12 */
