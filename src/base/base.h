@@ -63,3 +63,5 @@ enum err { ERR_LIST(ERR_ENUM) ERR_COUNT };
 const char *err_name(enum err e);
 int err_status(enum err e);
 const char *err_text(enum err e);
+
+#include "base/banned.h"

@@ -19,7 +19,7 @@ MUST_USE enum err buf_add(struct buf *b, struct span s);
 MUST_USE enum err buf_add_cstr(struct buf *b, const char *cstr);
 MUST_USE enum err buf_add_char(struct buf *b, char c);
 MUST_USE enum err buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
-MUST_USE enum err buf_vprintf(struct buf *b, const char *format, va_list args);
+MUST_USE enum err buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
 /* Room for at least n more bytes at b->at + b->len; buf_grew says how many of them were filled. */
 MUST_USE enum err buf_reserve(struct buf *b, size_t n);

@@ -14,7 +14,7 @@ struct pieces { /* embed it; `list[0..count)` and `bytes` may be read */
     struct span *list;
     size_t count, cap;
     size_t bytes; /* sum of all lengths */
-    char *glue;   /* end of the piece being filled, NULL when the last one is borrowed */
+    char *glue;   /* where the next short slice goes; glue_left bytes are free there */
     size_t glue_left;
 };
 

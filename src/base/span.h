@@ -27,5 +27,9 @@ MUST_USE enum err span_u64(struct span s, uint64_t *out);
 MUST_USE enum err span_i64(struct span s, int64_t *out); /* one leading '-' allowed */
 MUST_USE enum err span_double(struct span s, double *out);
 
+/* The digits of n in a base from 8 to 16, right-aligned in `text`. */
+#define SPAN_DIGITS 24
+struct span span_digits(char text[SPAN_DIGITS], uint64_t n, unsigned base);
+
 /* Equal length and content, in time that depends on the lengths only. */
 bool span_eq_constant_time(struct span a, struct span b);
