@@ -45,6 +45,7 @@ struct json_error {
 };
 
 /* Indexes `text` (one value with optional blanks around it).
+ * limits: NULL = json_limits_default. A failed call leaves nothing in `a`.
  * Returns ERR_OK; ERR_SYNTAX or ERR_LIMIT with *out_error filled (out_error may be NULL).
  * Owns: nodes in `a`; borrows text for the life of the document. text.len must be < 4 GiB. Thread:
  * any. */
@@ -79,6 +80,11 @@ struct json json_next(struct json parent, struct json child);
 struct span
 json_key(struct json member); /* raw name of a member value got from an object; escapes kept */
 bool json_key_is(struct json member, const char *name); /* compares decoded */
+
+/* Anywhere in the document there is a member of this name whose value begins with `prefix`, or
+ * might do so behind its escapes. Looks at the index, not at the text: cheap also for large
+ * documents. */
+bool json_may_hold(const struct json_doc *doc, const char *name, struct span prefix);
 
 /* Strings. json_str: the raw content between the quotes (escapes kept), empty span for other types.
  */
