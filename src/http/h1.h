@@ -38,7 +38,7 @@ struct span http_field_get(const struct http_head *h, const char *name);
 enum h1_role { H1_REQUEST, H1_RESPONSE }; /* what is being READ */
 enum h1_event_type {
     H1_MORE, /* everything given was used; feed more */
-    H1_HEAD, /* event.head is ready */
+    H1_HEAD, /* event.head is ready (event.head is written for this type only) */
     H1_BODY, /* event.body: some content bytes, borrowed from the input */
     H1_END,  /* the message is complete; the next h1_feed starts the next message */
 };
@@ -47,28 +47,38 @@ struct h1_event {
     struct http_head head;
     struct span body;
 };
-struct h1 { /* embed it; private to h1.c but for the three below */
+struct h1 { /* embed it; private to h1*.c but for the three below */
     enum h1_role role;
     const struct http_limits *limits;
-    int error_status; /* on error: what a server should answer (400, 413, 414, 417, 431, 501, 505)
-                       */
+    int error_status; /* on error: what a server should answer (400, 413, 414, 417, 431, 501, 505);
+                         502 when a response was being read */
     const char *error_text; /* on error: static sentence naming what and the RFC section */
     /* private */
-    int state;
-    struct buf head;           /* the head gathered so far, when it came in parts */
-    struct http_field *fields; /* limits->fields entries, allocated once */
-    size_t scanned;
+    unsigned state; /* enum h1_state */
+    enum err error;
+    struct buf lines;          /* the head (or trailers) gathered so far, when it came in parts */
+    struct http_field *fields; /* limits->fields entries, allocated with the first head */
+    struct http_head head;     /* the one being read */
+    size_t line_start;         /* in `lines`: where the unfinished line begins */
+    size_t line_bytes;         /* of this head or these trailers, in finished lines */
     uint64_t left, body_seen;
-    uint32_t chunk_overhead, interim;
-    bool no_body; /* response to HEAD, 1xx, 204, 304 */
-    bool until_close;
+    uint32_t chunk_overhead, chunk_digits, chunk_extension;
+    uint32_t interim;    /* 1xx heads swallowed in front of the final one */
+    uint32_t fields_had; /* which of the fields that frame a message were there */
+    bool no_body;        /* the response to HEAD */
+    bool skipped_blank;  /* the one empty line allowed in front of a request */
 };
+#define H1_INTERIM_MAX 8
 
 void h1_init(struct h1 *p, enum h1_role role, const struct http_limits *limits);
 void h1_deinit(struct h1 *p);
 void h1_reset(struct h1 *p); /* forget everything, ready for a new connection */
 
 /* Reads on. Call it until it answers H1_MORE (then all of `in` is used) or an error.
+ *
+ * Interim (1xx) responses are swallowed: the first H1_HEAD is the final one. A Content-Length past
+ * limits->body_bytes is refused behind the head: H1_HEAD first, ERR_LIMIT with 413 from the next
+ * call, so that the refusal can be worded for the path.
  *
  * in         bytes received; *out_used says how many were consumed by this call
  * Returns    ERR_OK with *out_event; ERR_SYNTAX, ERR_LIMIT or ERR_UNSUPPORTED with
@@ -84,6 +94,9 @@ MUST_USE enum err h1_feed_eof(struct h1 *p, struct h1_event *out_event);
 
 /* Responses only, before the head is fed: the request was HEAD, so no body follows. */
 void h1_expect_no_body(struct h1 *p);
+/* Within a body that may last long: gives back what only heads need (the field table). Spans of the
+ * head end with it. */
+void h1_trim(struct h1 *p);
 /* Between messages, nothing buffered: a connection in this state may be reused. */
 bool h1_idle(const struct h1 *p);
 

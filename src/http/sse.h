@@ -15,10 +15,17 @@ struct sse_event {
                 the line end that dispatched it: all raws joined are the stream */
     bool comment_only; /* see sse_init */
 };
-struct sse { /* embed it; private to sse.c */
-    struct buf raw, data, name, id;
-    size_t max_bytes, scanned, line_start;
-    bool seen_any, last_was_cr, has_data, report_comments, dispatched;
+struct sse {               /* embed it; private to sse.c */
+    struct buf raw;        /* what came of the event so far, when it came in parts */
+    struct buf data, name; /* used where offsets into the event's text do not do */
+    struct buf id;         /* last event id */
+    size_t max_bytes;
+    size_t line_start; /* in the event's text: where the unfinished line begins */
+    size_t data_at, data_len, name_at, name_len;   /* in the event's text, while not in the bufs */
+    bool has_data, data_held, has_name, name_held; /* _held: in the buf of that name */
+    bool report_comments, past_bom, skip_lf, failed;
+    bool given; /* the last call gave out what `raw` holds */
+    bool ended; /* ... and it was a whole event */
 };
 
 /* report_comments: a comment line also yields an event with comment_only set and data = the
@@ -26,7 +33,8 @@ struct sse { /* embed it; private to sse.c */
 void sse_init(struct sse *s, size_t max_bytes, bool report_comments);
 void sse_deinit(struct sse *s);
 
-/* Reads until one event is complete or `in` is used up.
+/* Reads until one event is complete or `in` is used up. A line end of CR LF cut between two calls
+ * ends the line at once; its LF then opens the next raw.
  * Returns ERR_OK with *out_event (borrowed until the next call), ERR_AGAIN when all of `in` was
  * used without completing one, ERR_LIMIT. An event not closed by a blank line is never delivered
  * (the standard says so). */
@@ -35,6 +43,8 @@ MUST_USE enum err sse_next(struct sse *s, struct span in, size_t *out_used,
 
 /* True when bytes of an unfinished event are held: at EOF the stream was cut inside an event. */
 bool sse_pending(const struct sse *s);
+/* The bytes no event's raw has covered yet; at EOF: all raws and this, joined, are the stream. */
+struct span sse_held(const struct sse *s);
 
 /* name may be NULL. name must hold no CR, LF, NUL (ERR_INVALID); data is split at CR, LF and CRLF
  * into data lines. */

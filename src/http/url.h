@@ -18,7 +18,7 @@ MUST_USE enum err url_parse(struct span text, struct url *out, const char **out_
 MUST_USE enum err url_split_target(struct span target, struct span *out_path,
                                    struct span *out_query);
 
-/* "127.0.0.1:8484", "[::1]:8484", "localhost:80" */
+/* "127.0.0.1:8484", "[::1]:8484", "localhost:80"; port 0 (the system picks one) is taken. */
 MUST_USE enum err url_host_port(struct span text, struct span *out_host, uint16_t *out_port);
 /* 127.0.0.0/8, ::1 and the name localhost. */
 bool url_host_is_loopback(struct span host);
