@@ -146,10 +146,13 @@ struct chat_request {
     struct chat_text
         effort; /* "low" "medium" "high" "xhigh" "max" "minimal" "none"; empty = unset */
     struct chat_text user_id;
-    int64_t choices; /* OpenAI n; 1 unless asked otherwise */
-    bool cached;     /* cache_control at the top level */
+    int64_t choices;       /* OpenAI n; 1 unless asked otherwise */
+    bool legacy_functions; /* asked with OpenAI's old `functions`: answered with function_call */
+    bool cached;           /* cache_control at the top level */
     struct chat_extra *extras;
     size_t message_count, tool_count;
+    const char *origin; /* name of the dialect whose words raw, citations and extras are in
+                           ("anthropic-messages"): its own writer may transplant them; NULL: none */
 };
 
 /* Appends at the tail of a list whose link member is `next`. */

@@ -20,6 +20,23 @@ enum target_kind {
 const char *target_kind_name(enum target_kind k);
 MUST_USE enum err target_kind_parse(struct span word, enum target_kind *out);
 
+/* Words of reasoning effort, weakest first. */
+enum effort {
+    EFFORT_NONE,
+    EFFORT_MINIMAL,
+    EFFORT_LOW,
+    EFFORT_MEDIUM,
+    EFFORT_HIGH,
+    EFFORT_XHIGH,
+    EFFORT_MAX,
+    EFFORT_COUNT
+};
+const char *effort_name(enum effort e);
+MUST_USE enum err effort_parse(struct span word, enum effort *out);
+/* The accepted word nearest to the wanted one: itself, else the next weaker, else the next
+ * stronger. efforts: BIT(enum effort) of each accepted word, not 0. */
+enum effort effort_fit(uint32_t efforts, enum effort wanted);
+
 struct capability {
     /* OpenAI-chat side */
     bool max_completion_tokens; /* says max_completion_tokens instead of max_tokens */
@@ -29,6 +46,7 @@ struct capability {
     bool stop;             /* stop sequences accepted */
     uint32_t stop_max;     /* how many */
     bool reasoning_effort; /* accepts reasoning_effort */
+    uint32_t efforts;      /* BIT(enum effort) of the words accepted, on either side; 0 none */
     bool reasoning_replay; /* past thinking goes back as reasoning_content */
     bool images, pdf, audio;
     bool image_urls; /* http(s) image URLs, not only data: */
@@ -43,6 +61,7 @@ struct capability {
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;
+    bool forced_tool;   /* tool_choice any / required / named accepted at all */
     bool mid_system;    /* role system inside messages */
     bool prefill;       /* a last assistant message is continued */
     int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
@@ -81,4 +100,7 @@ struct capability capability_preset(enum target_kind kind, struct span model);
 #define LOSSY_TOOL_NAME "tool_name" /* shortened, mapped back */
 #define LOSSY_PARALLEL_TOOLS "parallel_tools"
 #define LOSSY_CONTEXT_MANAGEMENT "context_management"
+#define LOSSY_TOOL_CHOICE "tool_choice" /* a forced choice became a free one */
+#define LOSSY_STRICT "strict_tools"     /* schema adherence is asked for, not enforced */
+#define LOSSY_FIRST_TURN "first_turn"   /* a user turn was put before a leading assistant turn */
 #define LOSSY_OTHER "other_fields"

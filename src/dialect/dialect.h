@@ -107,6 +107,13 @@ const struct dialect *dialect_by_id(enum dialect_id id);
  * (passthrough). model: raw JSON string content. Adds the member when there was none. */
 void dialect_replace_model(const struct json_doc *doc, struct span model, struct pieces *out);
 
+/* True when the history holds thinking that a stand-in wrote (our mark as its signature). Claude
+ * would refuse it: such a request must not be passed through to Claude byte for byte; write_request
+ * takes the thinking out and leaves the rest as it was. */
+/* Begins such a signature: a body without it has none. */
+#define DIALECT_STANDIN_MARK "hotspare1."
+bool dialect_has_standin_thinking(const struct chat_request *r);
+
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);
 /* Anthropic's error type word for a status: 429 -> "rate_limit_error". */

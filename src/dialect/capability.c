@@ -1,0 +1,450 @@
+/* Presets of what each kind of target, and each model on it, can carry.
+ *
+ * A model name is brought to one spelling (lower case; '.', '@', ':' and '_' become '-'; what
+ * stands before the family's word is cut), then the longest matching prefix of the kind's table
+ * wins. A model of a known provider that no row names is taken to be newer than this file and gets
+ * that provider's most careful row: a feature not used costs less than a 400. Servers of open
+ * models have one row per kind and two guesses by name.
+ *
+ * Dates: rows are as of October 2026, from protocols.md 1.6 (Claude), 2.4 (OpenAI), 3 (servers) and
+ * 4.1 (prefill), which name their evidence; contexts and output limits from data/prices.tsv of
+ * 2026-09-23. `source` says which. */
+#include "dialect/capability.h"
+
+#include "base/span.h"
+
+/* ---- words ---- */
+
+static const char *const kind_names[TARGET_KIND_COUNT] = {
+    [TARGET_ANTHROPIC] = "anthropic",
+    [TARGET_OPENAI] = "openai",
+    [TARGET_OPENAI_COMPATIBLE] = "openai-compatible",
+    [TARGET_VLLM] = "vllm",
+    [TARGET_LLAMA_CPP] = "llama.cpp",
+    [TARGET_OLLAMA] = "ollama",
+    [TARGET_MISTRAL] = "mistral",
+    [TARGET_STANDIN] = "standin",
+};
+
+const char *target_kind_name(enum target_kind k)
+{
+    assert(k < TARGET_KIND_COUNT);
+    return kind_names[k];
+}
+
+enum err target_kind_parse(struct span word, enum target_kind *out)
+{
+    for (enum target_kind k = 0; k < TARGET_KIND_COUNT; k++) {
+        if (span_is(word, kind_names[k])) {
+            *out = k;
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
+static const char *const effort_names[EFFORT_COUNT] = {
+    [EFFORT_NONE] = "none",     [EFFORT_MINIMAL] = "minimal", [EFFORT_LOW] = "low",
+    [EFFORT_MEDIUM] = "medium", [EFFORT_HIGH] = "high",       [EFFORT_XHIGH] = "xhigh",
+    [EFFORT_MAX] = "max",
+};
+
+const char *effort_name(enum effort e)
+{
+    assert(e < EFFORT_COUNT);
+    return effort_names[e];
+}
+
+enum err effort_parse(struct span word, enum effort *out)
+{
+    for (enum effort e = 0; e < EFFORT_COUNT; e++) {
+        if (span_is(word, effort_names[e])) {
+            *out = e;
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
+enum effort effort_fit(uint32_t efforts, enum effort wanted)
+{
+    assert(efforts != 0 && efforts < BIT(EFFORT_COUNT) && wanted < EFFORT_COUNT);
+    for (enum effort e = wanted + 1; e-- > 0;)
+        if (efforts & BIT(e))
+            return e;
+    enum effort e = wanted;
+    while (!(efforts & BIT(e)))
+        e++;
+    return e;
+}
+
+/* ---- names ---- */
+
+struct name {
+    char at[96];
+    size_t len;
+};
+
+static struct name normal_name(struct span model)
+{
+    struct name n = {.len = 0};
+    for (size_t i = 0; i < model.len && n.len < sizeof n.at; i++) {
+        char c = model.at[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        if (c == '.' || c == '@' || c == ':' || c == '_')
+            c = '-';
+        n.at[n.len++] = c;
+    }
+    return n;
+}
+
+static bool name_holds(const struct name *n, const char *part)
+{
+    return span_search((struct span){n->at, n->len}, span_from(part)) >= 0;
+}
+
+/* The prefix ends the name or a word of it: "opus-4" is no prefix of "opus-45". */
+static bool name_starts(struct span name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return span_starts(name, span_from(prefix)) &&
+           (name.len == len || len == 0 || name.at[len] == '-');
+}
+
+/* ---- Claude ---- */
+
+#define LOW_HIGH (BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH))
+#define LOW_HIGH_MAX (LOW_HIGH | BIT(EFFORT_MAX))
+#define LOW_MAX (LOW_HIGH_MAX | BIT(EFFORT_XHIGH))
+
+enum claude_flag {
+    PREFILL = 1,      /* continues a last assistant message */
+    BUDGET = 2,       /* thinking enabled with budget_tokens */
+    ADAPTIVE = 4,     /* thinking adaptive */
+    OFF = 8,          /* thinking disabled is accepted */
+    FORCED = 16,      /* tool_choice any / tool is accepted (never while thinking) */
+    SAMPLING = 32,    /* temperature, top_p, top_k */
+    BOTH = 64,        /* temperature and top_p together */
+    SCHEMA = 128,     /* output_config.format, strict tools */
+    MID_SYSTEM = 256, /* role system inside messages */
+    PDF = 512,
+};
+#define OLD (PREFILL | FORCED | SAMPLING)
+#define NEW (ADAPTIVE | SCHEMA | PDF)
+
+static const struct claude_row {
+    const char *prefix; /* behind "claude-" */
+    uint32_t flags, efforts;
+    int64_t max_output, context;
+} claude_rows[] = {
+    {"2", OLD | BOTH, 0, 4096, 100000},
+    {"3", OLD | BOTH, 0, 4096, 200000},
+    {"3-5", OLD | BOTH | PDF, 0, 8192, 200000},
+    {"3-7", OLD | BOTH | PDF | BUDGET | OFF, 0, 64000, 200000},
+    {"opus-4", OLD | BOTH | PDF | BUDGET | OFF, 0, 32000, 200000},
+    {"sonnet-4", OLD | BOTH | PDF | BUDGET | OFF, 0, 64000, 200000},
+    {"opus-4-1", OLD | PDF | BUDGET | OFF | SCHEMA, 0, 32000, 200000},
+    {"haiku-4-5", OLD | PDF | BUDGET | OFF | SCHEMA, 0, 64000, 200000},
+    {"sonnet-4-5", OLD | PDF | BUDGET | OFF | SCHEMA, 0, 64000, 200000},
+    {"opus-4-5", OLD | PDF | BUDGET | OFF | SCHEMA, LOW_HIGH, 64000, 200000},
+    {"opus-4-6", NEW | BUDGET | OFF | FORCED | SAMPLING, LOW_HIGH_MAX, 128000, 0},
+    {"sonnet-4-6", NEW | BUDGET | OFF | FORCED | SAMPLING, LOW_HIGH_MAX, 64000, 1000000},
+    {"opus-4-7", NEW | OFF | FORCED, LOW_MAX, 128000, 0},
+    {"opus-4-8", NEW | OFF | FORCED, LOW_MAX, 128000, 1000000},
+    {"mythos-preview", NEW | FORCED, LOW_MAX, 128000, 0},
+    {"sonnet-5", NEW | OFF | FORCED, LOW_MAX, 128000, 1000000},
+    {"opus-5", NEW | OFF | FORCED | MID_SYSTEM, LOW_MAX, 128000, 1000000},
+    {"fable-5", NEW | MID_SYSTEM, LOW_MAX, 128000, 1000000},
+    {"mythos-5", NEW | MID_SYSTEM, LOW_MAX, 128000, 1000000},
+    {"opus-5-5", NEW | MID_SYSTEM, LOW_MAX, 128000, 1000000},
+    {"sonnet-5-5", NEW | OFF | MID_SYSTEM, LOW_MAX, 128000, 1000000},
+    {"haiku-5-5", NEW | OFF | FORCED | MID_SYSTEM, LOW_MAX, 128000, 1000000},
+    {"", NEW, LOW_MAX, 0, 0}, /* newer than this table */
+};
+/* A server that imitates the format with a model of its own. */
+static const struct claude_row imitation = {"", FORCED | SAMPLING | BOTH | BUDGET | OFF, 0, 0, 0};
+
+static const struct claude_row *claude_row(const struct name *n)
+{
+    ssize_t at = span_search((struct span){n->at, n->len}, SPAN("claude-"));
+    if (at < 0)
+        return &imitation;
+    struct span rest = span_drop((struct span){n->at, n->len}, (size_t)at + 7);
+    const struct claude_row *best = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(claude_rows); i++)
+        if (name_starts(rest, claude_rows[i].prefix) &&
+            (!best || strlen(claude_rows[i].prefix) > strlen(best->prefix)))
+            best = &claude_rows[i];
+    assert(best); /* the empty prefix fits everything */
+    return best;
+}
+
+static struct capability claude_preset(const struct name *n)
+{
+    const struct claude_row *row = claude_row(n);
+    uint32_t f = row->flags;
+    return (struct capability){
+        .sampling = f & SAMPLING,
+        .top_k = f & SAMPLING,
+        .top_p_with_temperature = f & BOTH,
+        .stop = true,
+        .images = true,
+        .image_urls = true,
+        .file_ids = true,
+        .pdf = f & PDF,
+        .json_schema = f & SCHEMA,
+        .json_strict = f & SCHEMA,
+        .parallel_flag = true,
+        .tool_name_max = 128,
+        .thinking_adaptive = f & ADAPTIVE,
+        .thinking_budget = f & BUDGET,
+        .thinking_off = f & OFF,
+        .forced_tool = f & FORCED,
+        .effort = row->efforts != 0,
+        .efforts = row->efforts,
+        .mid_system = f & MID_SYSTEM,
+        .prefill = f & PREFILL,
+        .max_output = row->max_output,
+        .context = row->context,
+        .source = row == &imitation ? "protocols.md 3, 2026-10" : "protocols.md 1.6, 2026-10",
+    };
+}
+
+/* ---- OpenAI ---- */
+
+enum openai_flag {
+    REASONS = 1, /* sampling and stop refused, reasoning_effort accepted */
+    VISION = 2,  /* images and files */
+    STRUCTURED = 4,
+    STOPS = 8, /* takes stop although it reasons */
+    HEARS = 16,
+};
+#define NONE_HIGH (BIT(EFFORT_NONE) | LOW_HIGH)
+#define NONE_XHIGH (NONE_HIGH | BIT(EFFORT_XHIGH))
+#define MODERN (REASONS | VISION | STRUCTURED)
+
+static const struct openai_row {
+    const char *prefix;
+    uint32_t flags, efforts;
+    int64_t max_output, context;
+} openai_rows[] = {
+    {"gpt-3-5", 0, 0, 4096, 16385},
+    {"gpt-4", 0, 0, 4096, 8192},
+    {"gpt-4-turbo", VISION, 0, 4096, 128000},
+    {"gpt-4o", VISION | STRUCTURED, 0, 16384, 128000},
+    {"chatgpt-4o", VISION, 0, 16384, 128000},
+    {"gpt-4o-audio", HEARS | STRUCTURED, 0, 16384, 128000},
+    {"gpt-audio", HEARS, 0, 16384, 128000},
+    {"gpt-4-1", VISION | STRUCTURED, 0, 32768, 1000000},
+    {"o1", MODERN | STOPS, LOW_HIGH, 100000, 200000},
+    {"o3", MODERN, LOW_HIGH, 100000, 200000},
+    {"o4", MODERN, LOW_HIGH, 100000, 200000},
+    {"gpt-5", MODERN, BIT(EFFORT_MINIMAL) | LOW_HIGH, 128000, 400000},
+    {"gpt-5-pro", MODERN, BIT(EFFORT_HIGH), 128000, 400000},
+    {"gpt-5-codex", MODERN, LOW_HIGH, 128000, 400000},
+    {"gpt-5-chat", VISION | STRUCTURED, 0, 16384, 128000},
+    {"gpt-5-1", MODERN, NONE_HIGH, 128000, 400000},
+    {"gpt-5-1-codex", MODERN, LOW_HIGH, 128000, 400000},
+    {"gpt-5-1-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
+    {"gpt-5-2", MODERN, NONE_XHIGH, 128000, 400000},
+    {"gpt-5-2-pro", MODERN, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
+     400000},
+    {"gpt-5-2-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
+    {"gpt-5-3", MODERN, NONE_XHIGH, 128000, 400000},
+    {"gpt-5-4", MODERN, NONE_XHIGH, 128000, 1050000},
+    {"gpt-5-4-mini", MODERN, NONE_XHIGH, 128000, 400000},
+    {"gpt-5-4-nano", MODERN, NONE_XHIGH, 128000, 400000},
+    {"gpt-5-4-pro", MODERN, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
+     1050000},
+    {"gpt-5-5", MODERN, NONE_XHIGH, 128000, 1000000},
+    {"gpt-5-5-pro", MODERN, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
+     1000000},
+    {"gpt-5-6", MODERN, NONE_XHIGH, 128000, 1050000},
+    {"gpt-6", MODERN, NONE_XHIGH, 128000, 1050000},
+    {"", MODERN, LOW_HIGH, 0, 0}, /* newer than this table */
+};
+
+static struct capability openai_preset(const struct name *n)
+{
+    struct span rest = {n->at, n->len};
+    for (ssize_t slash; (slash = span_find(rest, '/')) >= 0;)
+        rest = span_drop(rest, (size_t)slash + 1);
+    const struct openai_row *row = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(openai_rows); i++)
+        if (name_starts(rest, openai_rows[i].prefix) &&
+            (!row || strlen(openai_rows[i].prefix) > strlen(row->prefix)))
+            row = &openai_rows[i];
+    assert(row); /* the empty prefix fits everything */
+    bool reasons = row->flags & REASONS;
+    return (struct capability){
+        .max_completion_tokens = true,
+        .developer_role = reasons,
+        .sampling = !reasons,
+        .top_p_with_temperature = true,
+        .stop = !reasons || (row->flags & STOPS),
+        .stop_max = 4,
+        .reasoning_effort = reasons,
+        .efforts = row->efforts,
+        .images = row->flags & VISION,
+        .image_urls = row->flags & VISION,
+        .pdf = row->flags & VISION,
+        .file_ids = true,
+        .audio = row->flags & HEARS,
+        .json_schema = row->flags & STRUCTURED,
+        .json_strict = row->flags & STRUCTURED,
+        .parallel_flag = true,
+        .stream_options = true,
+        .safety_identifier = true,
+        .tool_name_max = 64,
+        .forced_tool = true,
+        .forced_tool_with_thinking = true,
+        .mid_system = true,
+        .max_output = row->max_output,
+        .context = row->context,
+        .source = "protocols.md 2.4, prices.tsv 2026-09-23",
+    };
+}
+
+/* ---- servers of open models ---- */
+
+static bool looks_multimodal(const struct name *n)
+{
+    static const char *const parts[] = {"-vl",     "vision",    "pixtral",   "llava",  "internvl",
+                                        "gemma-3", "gemma3",    "gemma-4",   "gemma4", "llama-4",
+                                        "llama4",  "minicpm-v", "moondream", "omni",   "qwen3-5"};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (name_holds(n, parts[i]))
+            return true;
+    return false;
+}
+
+/* What servers of this family share; each kind changes what differs. */
+static struct capability open_preset(const struct name *n)
+{
+    bool gpt_oss = name_holds(n, "gpt-oss");
+    return (struct capability){
+        .sampling = true,
+        .top_p_with_temperature = true,
+        .stop = true,
+        .stop_max = 4,
+        .reasoning_effort = gpt_oss,
+        .efforts = gpt_oss ? LOW_HIGH : 0,
+        .images = looks_multimodal(n),
+        .json_schema = true,
+        .parallel_flag = true,
+        .stream_options = true,
+        .tool_name_max = 64,
+        .forced_tool = true,
+        .forced_tool_with_thinking = true,
+        .source = "protocols.md 3, 2026-10",
+    };
+}
+
+static struct capability vllm_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.stop_max = 0;
+    c.image_urls = c.images;
+    c.source = "protocols.md 3.2, 2026-10";
+    return c;
+}
+
+static struct capability llama_cpp_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.stop_max = 0;
+    c.image_urls = c.images;
+    c.source = "protocols.md 3.3, 2026-10";
+    return c;
+}
+
+static struct capability ollama_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    c.prefill = true;
+    c.parallel_flag = false;
+    c.source = "protocols.md 3.4, 2026-10";
+    return c;
+}
+
+static struct capability mistral_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    bool text_only = name_holds(n, "codestral") || name_holds(n, "devstral") ||
+                     name_holds(n, "open-mistral") || name_holds(n, "open-mixtral");
+    c.images = c.image_urls = !text_only;
+    c.stop_max = 0;
+    c.json_strict = c.tool_id_nine = c.prefill = true;
+    c.stream_options = false; /* usage comes unasked, and unknown fields are refused */
+    c.source = "protocols.md 3.5, prices.tsv 2026-09-23";
+    return c;
+}
+
+static struct capability compatible_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    c.images = c.image_urls = true; /* hosts of many models: let the host say no */
+    c.mid_system = true;
+    c.reasoning_replay = name_holds(n, "deepseek"); /* with tools it insists on it (3.5) */
+    return c;
+}
+
+/* Everything: a stand-in plays any provider. */
+static struct capability standin_preset(void)
+{
+    return (struct capability){
+        .sampling = true,
+        .top_k = true,
+        .stop = true,
+        .reasoning_effort = true,
+        .efforts = BIT(EFFORT_COUNT) - 1,
+        .reasoning_replay = true,
+        .images = true,
+        .pdf = true,
+        .audio = true,
+        .image_urls = true,
+        .json_schema = true,
+        .json_strict = true,
+        .parallel_flag = true,
+        .stream_options = true,
+        .tool_name_max = 64,
+        .thinking_adaptive = true,
+        .thinking_budget = true,
+        .thinking_off = true,
+        .forced_tool = true,
+        .forced_tool_with_thinking = true,
+        .effort = true,
+        .top_p_with_temperature = true,
+        .mid_system = true,
+        .prefill = true,
+        .source = "our own",
+    };
+}
+
+struct capability capability_preset(enum target_kind kind, struct span model)
+{
+    struct name n = normal_name(model);
+    switch (kind) {
+    case TARGET_ANTHROPIC:
+        return claude_preset(&n);
+    case TARGET_OPENAI:
+        return openai_preset(&n);
+    case TARGET_VLLM:
+        return vllm_preset(&n);
+    case TARGET_LLAMA_CPP:
+        return llama_cpp_preset(&n);
+    case TARGET_OLLAMA:
+        return ollama_preset(&n);
+    case TARGET_MISTRAL:
+        return mistral_preset(&n);
+    case TARGET_STANDIN:
+        return standin_preset();
+    case TARGET_OPENAI_COMPATIBLE:
+    case TARGET_KIND_COUNT:
+        break;
+    }
+    return compatible_preset(&n);
+}

@@ -1,0 +1,13 @@
+/* The list of dialects. On its own, so that a program that uses one dialect links one dialect. */
+#include "dialect/dialect.h"
+
+const struct dialect *dialect_by_id(enum dialect_id id)
+{
+    static const struct dialect *const all[DIALECT_COUNT] = {
+        [DIALECT_ANTHROPIC] = &dialect_anthropic,
+        [DIALECT_OPENAI_CHAT] = &dialect_openai_chat,
+        [DIALECT_COMPLETIONS] = &dialect_completions,
+    };
+    assert(id < DIALECT_COUNT);
+    return all[id];
+}

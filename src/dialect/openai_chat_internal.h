@@ -1,0 +1,158 @@
+#pragma once
+/* What the files of the OpenAI chat dialect share; nobody else includes it.
+ *
+ *   openai_chat.c           the table, names of tools, words of both vocabularies
+ *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)
+ *   openai_chat_body.c      upstream: chat_request -> a target's body, everything but messages
+ *   openai_chat_messages.c  upstream: the messages of that body
+ *   openai_chat_reply.c     upstream: chunks and whole answers, read
+ *   openai_chat_blocks.c    upstream: pieces in any order -> blocks that never overlap
+ *   openai_chat_answer.c    door: chat events -> chunks and whole answers (chat and text) */
+#include "dialect/dialect_internal.h"
+
+/* ---- openai_chat.c ---- */
+
+/* FNV-1a: deterministic, for names we invent; not for tables a peer could fill. */
+uint64_t oc_hash(uint64_t seed, struct span s);
+#define OC_HASH_SEED 14695981039346656037u
+
+/* A tool name that fits `max` bytes: the name itself, or its beginning, '_' and eight hex digits of
+ * its hash, exactly `max` long. max 0: no limit. oc_tool_name_back finds the tool of the request
+ * whose short form `name` is, so the short form needs no table. */
+struct chat_text oc_tool_name(struct arena *a, struct chat_text name, uint32_t max);
+struct chat_text oc_tool_name_back(const struct chat_request *r, struct chat_text name);
+
+/* ---- openai_chat_request.c ---- */
+
+struct oc_reading { /* one read_request call */
+    struct arena *a;
+    struct chat_request *out;
+    struct chat_problem *problem;
+    struct chat_message **message_tail;
+    struct chat_extra **extra_tail;
+    struct chat_block **block_tail; /* of the message, or tool result, being read */
+    /* The USER message that collects tool results, while it is the last one. A reader of a role
+     * sets results_next, so that only a tool message keeps it open. */
+    struct chat_message *results, *results_next;
+    struct chat_text call_id;     /* made for the last legacy function_call */
+    uint32_t message_at, part_at; /* where we are, for faults; part_at may be OC_NO_PART */
+    uint32_t made_ids;
+    bool has_completion_tokens, has_safety_identifier;
+    struct json allowed_tools;
+};
+#define OC_NO_PART UINT32_MAX
+
+struct oc_field {
+    const char *name;
+    enum err (*read)(struct oc_reading *c, struct json v);
+};
+
+void oc_reading_init(struct oc_reading *c, struct arena *a, struct chat_request *out,
+                     struct chat_problem *out_problem);
+/* Reads one member of the body by its row in `own` (ends with a NULL name), else by the fields both
+ * doors share, else keeps it as an extra. */
+enum err oc_read_member(struct oc_reading *c, const struct oc_field *own, struct json member);
+/* What only the whole body tells: model is there, max_tokens. */
+enum err oc_read_finish(struct oc_reading *c);
+struct chat_message *oc_message_new(struct oc_reading *c, enum chat_role role);
+struct chat_block *oc_block_new(struct oc_reading *c, enum chat_block_type type);
+
+enum err oc_read_request(struct arena *a, const struct json_doc *doc, struct chat_request *out,
+                         struct chat_problem *out_problem);
+
+/* ---- openai_chat_body.c and openai_chat_messages.c ---- */
+
+struct oc_writing { /* one write_request call */
+    struct arena *a;
+    const struct chat_request *r;
+    const struct capability *cap;
+    struct dialect_body *out;
+    struct chat_problem *problem;
+    struct json_out w;
+    const struct chat_message *last_calls; /* beginning of the last assistant run */
+    bool prefilled;        /* the last message is the assistant's, to be gone on with */
+    bool schema_in_system; /* the target has no json_schema: the system prompt asks for it */
+};
+enum err oc_write_messages(struct oc_writing *c);
+/* ERR_UNSUPPORTED with the problem filled. */
+enum err oc_refuse(struct oc_writing *c, const char *param, const char *text);
+
+enum err oc_write_request(struct arena *a, const struct chat_request *r,
+                          const struct capability *cap, struct span model, bool stream,
+                          struct dialect_body *out, struct chat_problem *out_problem);
+
+/* ---- openai_chat_blocks.c ---- */
+
+#define OC_CALLS_MAX 256       /* tool calls of one answer */
+#define OC_HELD_MAX (8u << 20) /* bytes that wait for another block to end */
+#define OC_STOP_MAX 256        /* bytes of one stop sequence we match ourselves */
+#define OC_STOPS_MAX 64        /* how many of them: each costs a look at each character */
+
+/* Follows pieces of JSON text far enough to know when the outermost object has closed. */
+struct oc_json_scan {
+    uint32_t depth;
+    bool in_string, escape, complete;
+};
+void oc_json_scan(struct oc_json_scan *s, struct chat_text piece);
+
+enum oc_part_state { OC_PART_WAITING, OC_PART_OPEN, OC_PART_CLOSED };
+struct oc_part { /* a tool call; or another block that had to wait for one */
+    struct oc_part *next;
+    enum chat_block_type type;
+    enum oc_part_state state;
+    int64_t index; /* the upstream's, OC_NO_INDEX when it gave none */
+    struct chat_text id, name;
+    bool told_id; /* the upstream's, not one we made */
+    bool custom;
+    bool plain_input; /* held bytes are not JSON-escaped */
+    struct oc_json_scan scan;
+    struct buf held;
+};
+#define OC_NO_INDEX ((int64_t)-1)
+#define OC_LEGACY_INDEX ((int64_t)-2) /* function_call */
+
+struct oc_blocks { /* embed it */
+    struct arena *a;
+    struct chat_sink sink;
+    const struct chat_request *request;
+    bool open; /* a block is open: of type `type`, and `current` when it is a part */
+    enum chat_block_type type;
+    struct oc_part *current, *parts, **parts_tail;
+    size_t part_count;
+    bool any_call, any_refusal;
+    struct buf tail; /* text kept back: it may be the beginning of a stop sequence */
+    struct span *stops;
+    size_t stop_count;
+    struct span echo; /* prefilled text that some servers (Mistral) say again; plain */
+    bool cut;         /* a stop sequence stood in the text: the rest is not told */
+    struct span cut_at;
+};
+void oc_blocks_init(struct oc_blocks *b, struct arena *a, const struct chat_request *request,
+                    struct chat_sink sink);
+void oc_blocks_deinit(struct oc_blocks *b);
+/* A piece of text, thinking or refusal. ERR_LIMIT: too much is waiting. */
+enum err oc_blocks_text(struct oc_blocks *b, enum chat_block_type type, struct chat_text piece);
+/* The tool call with this index, id or name; made when it is new. NULL: too many. */
+struct oc_part *oc_blocks_call(struct oc_blocks *b, int64_t index, struct span id, struct span name,
+                               bool has_input);
+/* A piece of its input, perhaps empty: the call opens as soon as it may and has a name. */
+enum err oc_blocks_input(struct oc_blocks *b, struct oc_part *p, struct chat_text piece);
+/* No piece will come: what waits is told, all is closed. ERR_SYNTAX: a call never got a name. */
+enum err oc_blocks_finish(struct oc_blocks *b);
+
+/* ---- openai_chat_reply.c ---- */
+
+struct reply_reader *oc_reader_new(struct arena *a, const struct reader_options *o,
+                                   struct chat_sink sink);
+enum err oc_read_event(struct reply_reader *r, const struct sse_event *e);
+enum err oc_read_eof(struct reply_reader *r);
+enum err oc_read_whole(struct reply_reader *r, struct span body);
+
+/* ---- openai_chat_answer.c ---- */
+
+enum oc_flavour { OC_CHAT, OC_TEXT /* legacy completions */ };
+struct reply_writer *oc_answer_new(struct arena *a, const struct writer_options *o, bool stream,
+                                   struct buf *to, enum oc_flavour flavour);
+enum err oc_write_event(struct reply_writer *w, const struct chat_event *e);
+enum err oc_write_ping(struct reply_writer *w);
+enum err oc_write_error(struct buf *to, struct reply_writer *w, const struct chat_error *e);
