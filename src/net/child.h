@@ -17,3 +17,5 @@ MUST_USE enum err child_start(struct loop *l, const struct child_options *o, str
 int child_pid(const struct child *c);
 void child_signal(struct child *c, int signum); /* to its whole process group */
 void child_free(struct child *c); /* SIGKILLs its group when it still runs; no callback after it */
+/* The absolute path of the program that is running, for starting it again with another command. */
+MUST_USE enum err child_own_path(char *out, size_t cap);

@@ -108,8 +108,10 @@ bool stream_stirs(struct stream *s);
 
 /* ---- listeners ---- */
 struct listen_options {
-    struct tls_server *(*tls)(
-        void *ctx);  /* asked for each accept (so reload is instant); NULL = plain */
+    /* Asked for each accept, so that a reload is instant; the certificate is borrowed for the call.
+     * NULL = plain. */
+    struct tls_server *(*tls)(void *tls_ctx);
+    void *tls_ctx;
     bool reuse_port; /* one listener per worker on the same address */
     int backlog;     /* 0 = 511 */
 };
