@@ -15,7 +15,8 @@ struct origin; /* one scheme+host+port of a target, with its TLS settings; keys 
 struct call;   /* one request under way */
 
 struct pool_limits {
-    struct http_limits http; /* of responses; body_bytes applies to non-streamed ones */
+    struct http_limits http; /* of responses; body_bytes does not apply to event streams
+                                (text/event-stream): they may have 1 GiB */
     size_t idle_max;         /* per origin */
     usec idle_time;          /* 60 s: below the usual servers' own */
     size_t connections_max;  /* per origin; more: ERR_LIMIT at once */
@@ -37,6 +38,7 @@ struct call_events {
     void (*on_head)(
         void *ctx,
         const struct http_head *head); /* final heads only; 1xx are swallowed (at most 8) */
+    /* Once per read, chunk framing squeezed out: at most 64 KiB. */
     void (*on_body)(void *ctx, struct span bytes);
     void (*on_end)(void *ctx); /* complete by its framing; the call is gone */
     /* The call is gone. why: a sentence for logs, valid during the call-back. */
@@ -50,11 +52,14 @@ struct call_request {
     const struct pieces *body; /* NULL = none; borrowed until the call ends */
     usec connect_time;         /* 0 = the pool's */
 };
-/* Starts; never calls back before it returns. Any callback may cancel the call. */
+/* Starts; never calls back before it returns. Any callback may cancel the call, but for on_end and
+ * on_error, behind which there is none any more: they come last, and may start the next one. */
 struct call *call_start(struct pool *p, struct origin *o, const struct call_request *req,
                         const struct call_events *events, void *ctx);
 void call_cancel(struct call *c); /* no callback after it; the connection is closed. NULL is fine */
-void call_pause(struct call *c);  /* stop reading (the client is slow); deadlines above know */
+/* Stops reading (the client is slow); deadlines above know. What has been read is still told: an
+ * on_body may follow, and, if all is here, on_end. */
+void call_pause(struct call *c);
 void call_resume(struct call *c);
 
 struct pool_stats {

@@ -11,8 +11,7 @@
 #include "net/net.h"
 
 struct server;
-struct request; /* one request being answered; lives until reply_end/reply_abort AND the handler let
-                   go of it */
+struct request; /* one request being answered; lives until reply_end or reply_abort */
 
 struct server_limits {
     struct http_limits http;
@@ -27,9 +26,10 @@ extern const struct server_limits server_limits_default;
 struct server_handler {
     /* A complete request. The handler answers with reply_* now or later. */
     void (*on_request)(void *ctx, struct request *r);
-    /* The client is gone (reset, write failure, stall). Called at most once, only between
-     * on_request and the end of the reply; the handler must cancel its work and call reply_abort.
-     */
+    /* The client is gone (reset, write failure, stall, or an end of its side: nobody half-closes
+     * behind a request and still waits). Called at most once, only between on_request and the end
+     * of the reply, and never from within a reply_* call; the handler must cancel its work and call
+     * reply_abort, now or later. Until then reply_* do nothing. */
     void (*on_gone)(void *ctx, struct request *r);
     /* Queued reply bytes fell to zero after reply_pending() had been above REPLY_HIGH_WATER. */
     void (*on_drained)(void *ctx, struct request *r);
@@ -51,7 +51,9 @@ uint16_t server_port(const struct server *s); /* of the first listener */
  * on_empty once nothing is left. server_cut aborts what is left. */
 void server_drain(struct server *s, void (*on_empty)(void *ctx), void *ctx);
 void server_cut(struct server *s);
-void server_free(struct server *s); /* cuts */
+/* Cuts. The handler must have let go of every request when its on_gone returns (or before). Not to
+ * be called from a callback of this server. */
+void server_free(struct server *s);
 struct server_stats {
     size_t connections, requests_open, body_bytes_held;
     uint64_t accepted, refused;
@@ -82,8 +84,12 @@ void reply_start(struct request *r, int status, const struct http_field *fields,
 void reply_body(struct request *r,
                 struct span bytes); /* copied into the connection's queue; tries to send now */
 void reply_flush(struct request *r);
-void reply_end(struct request *r);   /* complete and orderly; r is gone after it */
+/* Complete and orderly; r is gone after it. Short of the content length it is a reply_abort. */
+void reply_end(struct request *r);
 void reply_abort(struct request *r); /* cut: no last chunk, connection reset; r is gone after it */
+/* Cut, but gently: what is queued is delivered, then FIN without the last chunk. For stand-ins that
+ * die in mid-sentence; r is gone after it. */
+void reply_cut(struct request *r);
 bool reply_started(const struct request *r);
 size_t reply_pending(const struct request *r); /* bytes queued, not yet taken by the system */
 /* reply_start + body + end in one. */
