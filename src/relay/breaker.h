@@ -13,7 +13,8 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 struct breaker_config {
     uint32_t failures;                 /* in a row that open it; 5 */
     uint32_t ratio_min, ratio_percent; /* or >= percent of >= min in the last 30 s; 20, 50 */
-    usec open, open_max; /* 30 s, 5 min: grows by doubling per repeat, +-20 % jitter */
+    usec open, open_max; /* 30 s, 5 min: grows by doubling per repeat, +-20 % jitter. A cause's
+                            horizon opens for longer at once, up to open_max too. */
 };
 extern const struct breaker_config breaker_config_default;
 
@@ -23,14 +24,15 @@ struct breaker { /* embed it; the fields belong to breaker.c */
     enum breaker_state state;
     enum cause last_cause;
     uint32_t failures_in_row, opened_in_row, trial_owed;
+    bool trial_forced;                    /* the trial came by breaker_force, before retry_at */
     uint32_t window_ok[6], window_bad[6]; /* 5 s each */
     int64_t window_slot;
     usec retry_at, opened_at, trial_at;
     uint64_t opened_total;
 };
 
-struct breaker_view { /* a consistent copy for status, metrics, journal */
-    enum breaker_state state;
+struct breaker_view {         /* a consistent copy for status, metrics, journal */
+    enum breaker_state state; /* an OPEN one whose time is over is told as HALF_OPEN */
     enum cause last_cause;
     usec retry_in; /* while OPEN */
     uint32_t failures_in_row;

@@ -14,7 +14,10 @@ struct chain_walk {                  /* embed it; belongs to chain.c */
     uint8_t tries[CHAIN_MAX];
     bool unfit[CHAIN_MAX];         /* cannot carry this request at all */
     enum cause cause[CHAIN_MAX];   /* why it failed here */
+    usec ready_at[CHAIN_MAX];      /* the provider asked for no request before; 0 = did not */
     size_t attempts, attempts_max; /* attempts_max = max(3, count) */
+    usec retry_after[CHAIN_MAX];   /* what its provider asked for; 0 = did not say */
+    bool stopped;                  /* two targets refused it alike: no third is asked */
     bool once_elsewhere;           /* a REACT_ELSEWHERE_ONCE is being tried */
 };
 struct chain_pick {
@@ -27,8 +30,9 @@ struct chain_pick {
 void chain_begin(struct chain_walk *w, struct breaker *const *breakers, size_t count);
 /* The next link to try: first untried link whose breaker lets it, in order; then, when all untried
  * are open, the one that reopens soonest (forced); then one repeat of a link whose cause is worth
- * it, within the budget, after full-jitter backoff (250 ms .. 8 s) or Retry-After, if that ends
- * before `deadline`. found = false: nobody is left. The caller owes the link's breaker one report.
+ * it, within the budget, after full-jitter backoff (250 ms .. 8 s) or Retry-After (60 s at most),
+ * if that ends before `deadline`. After an UNKNOWN_4XX only untried links whose breaker lets it.
+ * found = false: nobody is left. The caller owes the link's breaker one report.
  * random: uniform 32 bits. */
 struct chain_pick chain_next(struct chain_walk *w, usec now, usec deadline, struct budget *budget,
                              uint32_t random);

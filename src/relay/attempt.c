@@ -1,0 +1,510 @@
+/* One try at one target: the request in its words, its answer read event by event, judged by our
+ * deadlines.
+ *
+ * Where the dialects match, bytes pass through: the client's own body (model name aside) goes out,
+ * and each event comes back as it was, while a reader beside it feeds the ledger. Otherwise the
+ * same reader feeds the door's writer. Either way only events that carry content move the clock:
+ * pings and headers do not (a target that sends nothing but pings is a stalled one). */
+#include "relay/exchange_internal.h"
+
+#define EVENT_MAX ((size_t)8 << 20)       /* reliability.md 3.4 */
+#define GATHER_MAX ((size_t)32 << 20)     /* a whole answer */
+#define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
+#define HOLD_MAX ((size_t)256 << 10)      /* what may come before the first content */
+#define ATTEMPTS_FIRST 3
+#define TAIL_TIME (2 * USEC_PER_SEC) /* from the terminal event to the end of the response */
+
+static void on_head(void *ctx, const struct http_head *head);
+static void on_body(void *ctx, struct span bytes);
+static void on_end(void *ctx);
+static void on_error(void *ctx, enum err e, enum call_stage stage, const char *why);
+
+static const struct call_events call_events = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
+
+/* ---- the request in the target's words ---- */
+
+static bool starts_with_any(struct span name, const char *const *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_istarts(name, span_from(prefixes[i])))
+            return true;
+    return false;
+}
+
+/* Of the client's headers only these pass, and only where its dialect is the target's: no
+ * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
+static bool forwards_field(struct span name)
+{
+    static const char *const prefixes[] = {"anthropic-",      "openai-beta", "x-claude-code-",
+                                           "x-stainless-",    "x-app",       "user-agent",
+                                           "idempotency-key", "traceparent"};
+    return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
+}
+
+static enum err write_fields(struct exchange *x, const struct relay_target *target, bool streaming)
+{
+    struct buf *to = &x->relay->scratch;
+    buf_reset(to);
+    const struct http_head *head = request_head(x->request);
+    enum err e =
+        buf_add_cstr(to, "content-type: application/json\r\naccept-encoding: identity\r\n");
+    if (e == ERR_OK)
+        e = buf_add_cstr(to, streaming ? "accept: text/event-stream\r\n"
+                                       : "accept: application/json\r\n");
+    for (size_t i = 0; e == ERR_OK && x->attempt.passthrough && i < head->field_count; i++)
+        if (forwards_field(head->fields[i].name))
+            e = h1_write_field(to, head->fields[i].name, head->fields[i].value);
+    bool versioned = x->attempt.passthrough && http_field_get(head, "anthropic-version").at;
+    if (e == ERR_OK && target->dialect->id == DIALECT_ANTHROPIC && !versioned)
+        e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
+    if (e == ERR_OK)
+        e = buf_add(to, target->credentials);
+    if (e == ERR_OK)
+        x->attempt.fields = arena_copy(x->arena, buf_span(to));
+    return e;
+}
+
+static enum err read_canonical(struct exchange *x, struct chat_problem *problem)
+{
+    if (x->canonical_read)
+        return ERR_OK;
+    x->canonical = (struct chat_request){.max_tokens = -1, .choices = 1};
+    enum err e = x->door->read_request(x->arena, &x->doc, &x->canonical, problem);
+    x->canonical_read = e == ERR_OK;
+    return e;
+}
+
+/* Same dialect: bytes pass. But Claude refuses a history with thinking that no Claude wrote; then
+ * the body is read and written again without it. */
+static bool passes_through(struct exchange *x, const struct relay_target *target)
+{
+    if (target->dialect != x->door)
+        return false;
+    if (target->dialect->id != DIALECT_ANTHROPIC)
+        return true;
+    if (!json_may_hold(&x->doc, "signature", SPAN(DIALECT_STANDIN_MARK)))
+        return true;
+    struct chat_problem ignored; /* what we cannot read is for Claude to judge */
+    return read_canonical(x, &ignored) != ERR_OK || !dialect_has_standin_thinking(&x->canonical);
+}
+
+static void pass_body(struct exchange *x, struct span model)
+{
+    if (model.len == 0 || span_eq(model, x->model))
+        pieces_add(&x->attempt.body, request_body(x->request));
+    else
+        dialect_replace_model(&x->doc, model, &x->attempt.body);
+}
+
+static enum err translate_body(struct exchange *x, const struct relay_link *link,
+                               struct chat_problem *problem)
+{
+    enum err e = read_canonical(x, problem);
+    if (e != ERR_OK)
+        return e;
+    struct span model = link->model.len ? link->model : x->model;
+    struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    struct dialect_body out = {0};
+    pieces_init(&out.body, x->arena);
+    e = link->target->dialect->write_request(x->arena, &x->canonical, &cap, model, x->stream, &out,
+                                             problem);
+    x->attempt.body = out.body;
+    x->lossy = out.lossy;
+    return e;
+}
+
+static void observe(void *ctx, const struct chat_event *e);
+
+static void make_reader(struct exchange *x)
+{
+    struct reader_options o = {.request = x->canonical_read ? &x->canonical : NULL,
+                               .requested_whole = !x->stream};
+    x->attempt.reader =
+        x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
+}
+
+static struct exchange_attempt *open_line(struct exchange *x, const struct relay_link *link,
+                                          usec now)
+{
+    if (x->attempt_count == x->attempt_cap) {
+        x->attempt_cap = x->attempt_cap ? x->attempt_cap * 2 : ATTEMPTS_FIRST;
+        struct exchange_attempt *grown =
+            arena_array(x->arena, struct exchange_attempt, x->attempt_cap);
+        if (x->attempt_count > 0)
+            memcpy(grown, x->attempts, x->attempt_count * sizeof *grown);
+        x->attempts = grown;
+    }
+    struct exchange_attempt *line = &x->attempts[x->attempt_count++];
+    *line = (struct exchange_attempt){
+        .target = link->target->name, .model = link->model, .started = now, .ended = now};
+    return line;
+}
+
+static usec first_deadline(struct exchange *x, usec now)
+{
+    if (x->stream)
+        return now + x->relay->deadlines.first_token;
+    /* A whole answer shows no sign of life until it is done: leave the next target half of what is
+     * left. */
+    usec left = x->deadline - now;
+    return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
+}
+
+static struct span request_target(struct exchange *x, const struct relay_target *target)
+{
+    struct span query = request_query(x->request);
+    if (!x->attempt.passthrough || query.len == 0)
+        return target->path;
+    return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+}
+
+void attempt_begin(struct exchange *x, size_t link_index)
+{
+    const struct relay_link *link = &x->route->links[link_index];
+    usec now = loop_now(x->relay->loop);
+    x->attempt = (struct attempt){.link = link,
+                                  .index = link_index,
+                                  .open = true,
+                                  .passthrough = passes_through(x, link->target),
+                                  .started = now,
+                                  .last_content = now};
+    struct attempt *at = &x->attempt;
+    buf_init(&at->gathered, GATHER_MAX);
+    sse_init(&at->sse, EVENT_MAX, true);
+    pieces_init(&at->body, x->arena);
+    ledger_deinit(&x->ledger);
+    ledger_init(&x->ledger, LEDGER_TEXT_MAX);
+    x->lossy = (struct lossy){0};
+    x->writer = NULL;
+    (void)open_line(x, link, now);
+    struct chat_problem problem = {0};
+    enum err e = ERR_OK;
+    if (at->passthrough)
+        pass_body(x, link->model);
+    else
+        e = translate_body(x, link, &problem);
+    if (e == ERR_OK && write_fields(x, link->target, x->stream) != ERR_OK) {
+        e = ERR_UNSUPPORTED;
+        problem.text = SPAN("The request's headers are too large to pass on.");
+    }
+    if (e != ERR_OK) {
+        exchange_attempt_unfit(x, link_index, &problem);
+        return;
+    }
+    make_reader(x);
+    x->holding = x->stream && chain_has_other(&x->walk, link_index, now);
+    at->deadline = first_deadline(x, now);
+    struct call_request req = {.method = SPAN("POST"),
+                               .target = request_target(x, link->target),
+                               .fields = at->fields,
+                               .body = &at->body,
+                               .connect_time = x->relay->deadlines.connect};
+    at->call = call_start(x->relay->pool, link->target->origin, &req, &call_events, x);
+    exchange_rearm(x);
+}
+
+void attempt_drop(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    if (!at->open)
+        return;
+    at->open = false;
+    call_cancel(at->call);
+    at->call = NULL;
+    buf_deinit(&at->gathered);
+    sse_deinit(&at->sse);
+}
+
+/* ---- failing ---- */
+
+/* err: ERR_OK when the response itself says it failed. The caller returns at once: the exchange may
+ * be gone. */
+static void fail(struct exchange *x, enum err err, enum call_stage stage,
+                 const struct http_head *head, bool deadline, const char *why)
+{
+    struct attempt *at = &x->attempt;
+    struct failure f = {.link = at->index, .status = at->status, .content_type = at->content_type};
+    bool error_status = at->status != 0 && (at->status < 200 || at->status > 299);
+    if (error_status) {
+        f.body = arena_copy(x->arena, buf_span(&at->gathered));
+        at->link->target->dialect->read_error(x->arena, at->status, f.body, &f.error);
+        f.fields = at->reply_fields;
+        f.field_count = at->reply_field_count;
+    } else if (at->told_error) {
+        f.error = x->stream_error;
+    }
+    struct http_head kept = {
+        .status = at->status, .fields = at->reply_fields, .field_count = at->reply_field_count};
+    struct cause_evidence evidence = {.err = err,
+                                      .stage = stage,
+                                      .status = at->status,
+                                      .head = head ? head : &kept,
+                                      .error = error_status || at->told_error ? &f.error : NULL,
+                                      .in_stream = at->told_error,
+                                      .deadline = deadline};
+    f.cause = cause_of(&evidence, loop_wall(x->relay->loop), &f.retry_after);
+    f.why = why && why[0] ? arena_cstr(x->arena, span_from(why)) : NULL;
+    exchange_attempt_failed(x, &f);
+}
+
+static void fail_broken(struct exchange *x, enum err e, const char *why)
+{
+    fail(x, e, CALL_BODY, NULL, false, why);
+}
+
+static void on_error(void *ctx, enum err e, enum call_stage stage, const char *why)
+{
+    struct exchange *x = ctx;
+    x->attempt.call = NULL;
+    if (x->attempt.ended)
+        exchange_completed(x); /* the answer was complete; only its framing was not */
+    else
+        fail(x, e, stage, NULL, false, why);
+}
+
+bool attempt_overdue(struct exchange *x, usec now)
+{
+    struct attempt *at = &x->attempt;
+    if (at->ended && (now >= at->deadline || now >= x->deadline)) {
+        exchange_completed(x);
+        return true;
+    }
+    if (at->ended || (at->paused && now < x->deadline))
+        return false;
+    if (now >= x->deadline || now >= at->deadline) {
+        bool first = at->last_content == at->started;
+        fail(x, ERR_TIMEOUT, at->status ? CALL_BODY : CALL_WAIT, NULL, true,
+             now >= x->deadline ? "the exchange's total time is used up"
+             : first            ? "no content within the first-token deadline"
+                                : "no content within the stall deadline");
+        return true;
+    }
+    return false;
+}
+
+usec attempt_next_check(const struct exchange *x)
+{
+    return x->attempt.paused && !x->attempt.ended ? x->deadline : x->attempt.deadline;
+}
+
+/* The client was slow, not the target, whose time begins anew. */
+void attempt_resume(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    usec now = loop_now(x->relay->loop);
+    at->paused = false;
+    at->last_content = now;
+    at->deadline = now + (at->ended ? TAIL_TIME : x->relay->deadlines.stall);
+    call_resume(at->call);
+    exchange_rearm(x);
+}
+
+/* ---- the answer ---- */
+
+static void note_content(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    usec now = loop_now(x->relay->loop);
+    if (x->first_content == 0)
+        x->first_content = now;
+    else if (now - at->last_content > x->stall_max)
+        x->stall_max = now - at->last_content;
+    at->last_content = now;
+    at->deadline = now + x->relay->deadlines.stall;
+    exchange_attempt_works(x);
+}
+
+/* Every event of the answer, whoever forwards the bytes. */
+static void observe(void *ctx, const struct chat_event *e)
+{
+    struct exchange *x = ctx;
+    struct attempt *at = &x->attempt;
+    if (e->type == CHAT_EV_ERROR) {
+        at->told_error = true;
+        x->stream_error = *e->error;
+        x->stream_error.message = arena_copy(x->arena, e->error->message);
+        x->stream_error.type = arena_copy(x->arena, e->error->type);
+        x->stream_error.code = arena_copy(x->arena, e->error->code);
+        x->stream_error.param = arena_copy(x->arena, e->error->param);
+        return;
+    }
+    ledger_note(&x->ledger, e);
+    if (ledger_is_content(e))
+        note_content(x);
+    if (e->type == CHAT_EV_END)
+        at->ended = true;
+    if (at->passthrough || e->type == CHAT_EV_PING)
+        return;
+    if (!x->writer)
+        answer_writer_new(x);
+    if (x->door->write_event(x->writer, e) != ERR_OK)
+        x->writer_full = true;
+}
+
+static bool relays_field(struct span name)
+{
+    static const char *const prefixes[] = {"request-id",     "x-request-id",  "anthropic-",
+                                           "openai-",        "x-ratelimit-",  "retry-after",
+                                           "x-should-retry", "traceresponse", "cf-ray"};
+    return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
+}
+
+/* The head's spans end with this call-back; what the client or cause.c will want is copied. */
+static void keep_fields(struct exchange *x, const struct http_head *head)
+{
+    struct attempt *at = &x->attempt;
+    size_t count = 0;
+    for (size_t i = 0; i < head->field_count; i++)
+        count += relays_field(head->fields[i].name);
+    struct http_field *kept = arena_array(x->arena, struct http_field, count);
+    size_t at_field = 0;
+    for (size_t i = 0; i < head->field_count; i++) {
+        if (!relays_field(head->fields[i].name))
+            continue;
+        kept[at_field++] = (struct http_field){arena_copy(x->arena, head->fields[i].name),
+                                               arena_copy(x->arena, head->fields[i].value)};
+    }
+    at->reply_fields = kept;
+    at->reply_field_count = count;
+    at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
+}
+
+static void on_head(void *ctx, const struct http_head *head)
+{
+    struct exchange *x = ctx;
+    struct attempt *at = &x->attempt;
+    at->status = head->status;
+    keep_fields(x, head);
+    if (head->status < 200 || head->status > 299)
+        return; /* an error body follows */
+    bool events = span_istarts(at->content_type, SPAN("text/event-stream"));
+    bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
+    at->streaming = events && x->stream;
+    if (x->stream ? !events : !json)
+        fail(x, ERR_SYNTAX, CALL_BODY, head, false,
+             x->stream ? "a stream was asked for, and the 200 is not text/event-stream"
+                       : "an answer was asked for, and the 200 is not JSON");
+    else if (at->streaming && !x->holding && !x->head_sent)
+        answer_stream_begin(x);
+}
+
+/* One event of the stream. False: the attempt is over and x must not be touched. */
+static bool take_event(struct exchange *x, const struct sse_event *e)
+{
+    struct attempt *at = &x->attempt;
+    if (!e->comment_only) {
+        enum err err = at->link->target->dialect->read_event(at->reader, e);
+        bool other = !x->forwarded && chain_has_other(&x->walk, at->index, at->last_content);
+        if (at->told_error && (!at->passthrough || other)) {
+            fail_broken(x, ERR_OK, "the target told an error inside its stream");
+            return false;
+        }
+        if (err != ERR_OK || x->writer_full) {
+            fail_broken(x, ERR_SYNTAX,
+                        x->writer_full ? "an event is too large" : "a malformed event");
+            return false;
+        }
+    }
+    if (at->passthrough && buf_add(&x->out, e->raw) != ERR_OK)
+        x->writer_full = true;
+    if (x->ledger.content || at->ended)
+        x->holding = false; /* the commit point */
+    if (x->writer_full || (x->holding && x->out.len > HOLD_MAX)) {
+        fail_broken(x, ERR_LIMIT, "too much came before the first content");
+        return false;
+    }
+    if (at->told_error) { /* the client gets the target's own event, and no second one of ours */
+        answer_flush(x);
+        x->error_told = true;
+        fail_broken(x, ERR_OK, "the target told an error inside its stream");
+        return false;
+    }
+    return true;
+}
+
+static bool take_stream(struct exchange *x, struct span bytes)
+{
+    struct attempt *at = &x->attempt;
+    while (bytes.len > 0) {
+        struct sse_event e;
+        size_t used;
+        enum err err = sse_next(&at->sse, bytes, &used, &e);
+        bytes = span_drop(bytes, used);
+        if (err == ERR_AGAIN)
+            break;
+        if (err != ERR_OK) {
+            fail_broken(x, err, "an event is longer than 8 MiB");
+            return false;
+        }
+        if (!take_event(x, &e))
+            return false;
+    }
+    answer_flush(x);
+    return true;
+}
+
+static void on_body(void *ctx, struct span bytes)
+{
+    struct exchange *x = ctx;
+    struct attempt *at = &x->attempt;
+    if (!at->streaming) {
+        bool error = at->status > 299;
+        size_t room = (error ? ERROR_BODY_MAX : GATHER_MAX) - at->gathered.len;
+        if (error)
+            bytes = span_take(bytes, room);
+        if (buf_add(&at->gathered, bytes) != ERR_OK)
+            fail_broken(x, ERR_LIMIT, "the answer is larger than 32 MiB");
+        return;
+    }
+    if (!take_stream(x, bytes))
+        return;
+    if (at->ended)
+        at->deadline = loop_now(x->relay->loop) + TAIL_TIME;
+    if (reply_pending(x->request) > REPLY_HIGH_WATER && !at->paused) {
+        at->paused = true;
+        call_pause(at->call);
+    }
+    exchange_rearm(x);
+}
+
+static void end_stream(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    enum err e = at->link->target->dialect->read_eof(at->reader); /* may deliver the missing end */
+    if (e != ERR_OK || at->told_error || x->writer_full) {
+        fail_broken(x, ERR_EOF, "the stream ended before its terminal event");
+        return;
+    }
+    x->holding = false;
+    /* What no blank line closed is no event, but it is the client's to see. */
+    if (at->passthrough && buf_add(&x->out, sse_held(&at->sse)) != ERR_OK)
+        x->writer_full = true;
+    answer_flush(x);
+    exchange_completed(x);
+}
+
+static void end_whole(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    enum err e = at->link->target->dialect->read_whole(at->reader, buf_span(&at->gathered));
+    if (e != ERR_OK || at->told_error || !at->ended || x->writer_full) {
+        fail_broken(x, at->told_error ? ERR_OK : ERR_SYNTAX, "the 200 does not hold an answer");
+        return;
+    }
+    answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
+    exchange_completed(x);
+}
+
+static void on_end(void *ctx)
+{
+    struct exchange *x = ctx;
+    struct attempt *at = &x->attempt;
+    at->call = NULL;
+    if (at->status < 200 || at->status > 299)
+        fail(x, ERR_OK, CALL_BODY, NULL, false, NULL);
+    else if (at->streaming)
+        end_stream(x);
+    else
+        end_whole(x);
+}

@@ -1,0 +1,445 @@
+/* The order of things in one exchange.
+ *
+ *   start -> read -> pick a target -> EX_TRYING --(complete answer)----------------------------->
+ * EX_DONE ^   ^            | |   |            +--(failed before the commit point)--> cause says: |
+ * |                 elsewhere: pick again -----------+ |
+ * +-----------------------------------------------------' |                     repeat here:
+ * EX_PAUSING --(timer)--> pick |                     the caller's fault, or nobody left: error told
+ * -> EX_DONE
+ *                        |
+ *                        '--(this target cannot carry the request)-- unfit: pick again
+ *
+ *   failed after the commit point: an error event in the caller's dialect, never a clean end ->
+ * EX_DONE client gone, at any time: cancel -> EX_DONE
+ *
+ * Invariants: at most one attempt is open; every breaker that let us through hears exactly one
+ * report; nothing irrevocable reaches the client before the commit point (first content) while
+ * another target could take over; the exchange lives in the request's arena and ends exactly once,
+ * in exchange_finish. */
+#include "relay/exchange_internal.h"
+
+#include "base/log.h"
+#include <stdio.h>
+
+#define OUT_MAX                                                                                    \
+    ((size_t)64 << 20) /* one event or one whole answer; streams are flushed per read              \
+                        */
+#define PING_MAX 1024
+
+static void on_timer(struct timer *t);
+static void try_next(struct exchange *x);
+
+const char *exchange_outcome_name(enum exchange_outcome o)
+{
+    static const char *const names[OUTCOME_COUNT] = {
+        [OUTCOME_OK] = "ok",
+        [OUTCOME_CLIENT_ERROR] = "client_error",
+        [OUTCOME_REJECTED] = "rejected",
+        [OUTCOME_INTERRUPTED] = "interrupted",
+        [OUTCOME_CLIENT_GONE] = "client_gone",
+    };
+    return names[o];
+}
+
+void relay_init(struct relay *relay)
+{
+    buf_init(&relay->scratch, (size_t)256 << 10);
+    relay->open = 0;
+}
+
+void relay_deinit(struct relay *relay)
+{
+    assert(relay->open == 0);
+    buf_deinit(&relay->scratch);
+}
+
+/* ---- reading ---- */
+
+static void make_id(struct exchange *x)
+{
+    uint8_t random[10];
+    loop_random(x->relay->loop, random, sizeof random);
+    static const char digits[] = "0123456789abcdef", prefix[] = "req_hs";
+    char *at = x->id + sizeof prefix - 1;
+    memcpy(x->id, prefix, sizeof prefix - 1);
+    for (size_t i = 0; i < sizeof random; i++) {
+        *at++ = digits[random[i] >> 4];
+        *at++ = digits[random[i] & 15];
+    }
+    *at = 0;
+    assert(at < x->id + sizeof x->id);
+}
+
+static void refuse_request(struct exchange *x, int status, struct span message)
+{
+    struct chat_error e = {
+        .status = status, .type = span_from(dialect_error_type(status)), .message = message};
+    answer_error(x, &e, 0);
+    exchange_finish(x, OUTCOME_CLIENT_ERROR);
+}
+
+/* Reads just what routing needs; the canonical conversation is read only when some target needs a
+ * translation. */
+static bool read_outline(struct exchange *x)
+{
+    struct json_error error;
+    enum err e = json_parse(x->arena, request_body(x->request), NULL, &x->doc, &error);
+    if (e != ERR_OK) {
+        refuse_request(x, e == ERR_LIMIT ? 413 : 400,
+                       arena_printf(x->arena, "The request body is %s: %s at line %u, column %u.",
+                                    e == ERR_LIMIT ? "more than is read" : "not valid JSON",
+                                    error.what, error.line, error.column));
+        return false;
+    }
+    struct json root = json_root(&x->doc), model = json_get(root, "model");
+    if (!json_is(root, JSON_OBJECT) || (json_useful(model) && !json_is(model, JSON_STRING))) {
+        refuse_request(x, 400,
+                       SPAN("The request body must be a JSON object with a string \"model\"."));
+        return false;
+    }
+    x->model = json_str(model);
+    x->stream = json_true(json_get(root, "stream"));
+    return true;
+}
+
+static bool find_route(struct exchange *x)
+{
+    struct span name = json_unescape(x->model, x->arena);
+    x->route = x->relay->route_for(x->relay->ctx, x->request, name);
+    if (x->route && x->route->count > 0)
+        return true;
+    refuse_request(
+        x, 404,
+        arena_printf(x->arena,
+                     "model: %.*s: no chain is configured for this model; add one under `models:` "
+                     "(match: \"*\" takes every name).",
+                     SPAN_FMT(span_take(name, 200))));
+    return false;
+}
+
+static void free_buffers(void *object)
+{
+    struct exchange *x = object;
+    ledger_deinit(&x->ledger);
+    buf_deinit(&x->out);
+    buf_deinit(&x->ping);
+}
+
+void exchange_start(struct relay *relay, struct request *r, const struct dialect *door,
+                    const char *client_key)
+{
+    struct arena *a = request_arena(r);
+    struct exchange *x = arena_new(a, struct exchange);
+    x->relay = relay;
+    x->request = r;
+    x->arena = a;
+    x->door = door;
+    x->client_key = client_key;
+    x->started = loop_now(relay->loop);
+    x->deadline = x->started + relay->deadlines.total;
+    x->ping_at = x->started + relay->deadlines.ping;
+    buf_init(&x->out, OUT_MAX);
+    buf_init(&x->ping, PING_MAX);
+    ledger_init(&x->ledger, LEDGER_TEXT_MAX);
+    arena_on_free(a, free_buffers, x);
+    request_set_data(r, x);
+    relay->open++;
+    make_id(x);
+    if (!read_outline(x) || !find_route(x))
+        return;
+    budget_request(relay->budget, x->started);
+    chain_begin(&x->walk, x->route->breakers, x->route->count);
+    try_next(x);
+}
+
+/* ---- choosing ---- */
+
+static void nobody_left(struct exchange *x)
+{
+    if (!x->failed_once && x->was_unfit) {
+        struct span text = x->unfit.param.len
+                               ? arena_printf(x->arena, "%.*s: %.*s", SPAN_FMT(x->unfit.param),
+                                              SPAN_FMT(x->unfit.text))
+                               : x->unfit.text;
+        refuse_request(x, 400, text);
+        return;
+    }
+    bool alone = x->route->count == 1 || x->first.cause == CAUSE_UNKNOWN_4XX ||
+                 x->first.cause == CAUSE_CONTEXT_EXCEEDED;
+    if (alone) {
+        answer_upstream_error(x, &x->first);
+    } else {
+        struct chat_error e = answer_nobody_left(x);
+        answer_error(x, &e, x->last.retry_after);
+    }
+    bool caller = x->first.cause == CAUSE_UNKNOWN_4XX || x->first.cause == CAUSE_CONTEXT_EXCEEDED;
+    exchange_finish(x, caller ? OUTCOME_CLIENT_ERROR : OUTCOME_REJECTED);
+}
+
+static void out_of_time(struct exchange *x)
+{
+    struct failure f = x->failed_once ? x->last : (struct failure){.cause = CAUSE_STALLED};
+    struct chat_error e = {
+        .status = 504,
+        .type = SPAN("timeout_error"),
+        .message = arena_printf(x->arena, "No target answered within %lld s (deadlines.total).",
+                                (long long)(x->relay->deadlines.total / USEC_PER_SEC))};
+    answer_error(x, &e, f.retry_after);
+    exchange_finish(x, OUTCOME_REJECTED);
+}
+
+static void try_next(struct exchange *x)
+{
+    usec now = loop_now(x->relay->loop);
+    uint32_t random;
+    loop_random(x->relay->loop, &random, sizeof random);
+    x->state = EX_IDLE;
+    if (now >= x->deadline) {
+        out_of_time(x);
+        return;
+    }
+    struct chain_pick pick = {0};
+    if (x->attempt_count < EXCHANGE_ATTEMPTS_MAX)
+        pick = chain_next(&x->walk, now, x->deadline, x->relay->budget, random);
+    if (!pick.found) {
+        nobody_left(x);
+    } else if (pick.wait > 0) {
+        x->state = EX_PAUSING;
+        x->retry_link = pick.link;
+        x->attempt.deadline = now + pick.wait;
+        exchange_rearm(x);
+    } else {
+        x->state = EX_TRYING;
+        attempt_begin(x, pick.link);
+    }
+}
+
+struct exchange_attempt *exchange_log(struct exchange *x)
+{
+    assert(x->attempt_count > 0);
+    return &x->attempts[x->attempt_count - 1];
+}
+
+/* A target that gives content works: its breaker hears so at once, and not only when a long answer
+ * has ended. One that dies after that is reported again. */
+static void report_breaker(struct exchange *x, enum cause cause, usec retry_after)
+{
+    struct attempt *at = &x->attempt;
+    if (at->reported && cause == CAUSE_NONE)
+        return;
+    at->reported = true;
+    usec now = loop_now(x->relay->loop);
+    uint32_t jitter = (uint32_t)loop_random_below(x->relay->loop, 1000);
+    breaker_report(x->route->breakers[at->index], now, cause, retry_after, jitter);
+}
+
+void exchange_attempt_works(struct exchange *x)
+{
+    report_breaker(x, CAUSE_NONE, 0);
+}
+
+void exchange_attempt_unfit(struct exchange *x, size_t link, const struct chat_problem *why)
+{
+    breaker_cancel(x->route->breakers[link], loop_now(x->relay->loop));
+    x->attempt.reported = true;
+    x->attempt_count--; /* nothing was sent: this was no attempt */
+    x->unfit = *why;
+    x->was_unfit = true;
+    chain_unfit(&x->walk, link);
+    attempt_drop(x);
+    try_next(x);
+}
+
+/* The answer had begun: what was given stays, and the client is told honestly that it ends here. */
+static void interrupt(struct exchange *x, const struct failure *f)
+{
+    struct chat_error e = answer_caller_error(x, f);
+    if (!x->error_told)
+        answer_error(x, &e, 0);
+    exchange_finish(x, x->ledger.content ? OUTCOME_INTERRUPTED : OUTCOME_REJECTED);
+}
+
+static void log_failure(struct exchange *x, const struct failure *f)
+{
+    const struct cause_facts *facts = cause_facts(f->cause);
+    if (!log_wants(facts->advice ? LOG_WARN : LOG_INFO))
+        return;
+    char status[16];
+    (void)snprintf(status, sizeof status, "%d", f->status); /* fits */
+    log_line(facts->advice ? LOG_WARN : LOG_INFO, "attempt_failed", "id", x->id, "target",
+             x->route->links[f->link].target->name, "cause", facts->name, "status", status, "why",
+             f->why ? f->why : "", "advice", facts->advice ? facts->advice : "", NULL);
+}
+
+void exchange_attempt_failed(struct exchange *x, const struct failure *f)
+{
+    struct exchange_attempt *line = exchange_log(x);
+    line->cause = f->cause;
+    line->status = f->status;
+    line->ended = loop_now(x->relay->loop);
+    report_breaker(x, f->cause, f->retry_after);
+    chain_failed(&x->walk, f->link, f->cause, f->retry_after, line->ended);
+    log_failure(x, f);
+    if (!x->failed_once)
+        x->first = *f;
+    x->failed_once = true;
+    x->last = *f;
+    attempt_drop(x);
+    if (x->forwarded) {
+        interrupt(x, f);
+    } else if (cause_facts(f->cause)->reaction == REACT_CALLER) {
+        answer_upstream_error(x, f);
+        exchange_finish(x, OUTCOME_CLIENT_ERROR);
+    } else {
+        buf_reset(&x->out);
+        try_next(x);
+    }
+}
+
+/* ---- ending ---- */
+
+void exchange_completed(struct exchange *x)
+{
+    struct exchange_attempt *line = exchange_log(x);
+    line->cause = CAUSE_NONE;
+    line->status = x->attempt.status;
+    line->ended = loop_now(x->relay->loop);
+    report_breaker(x, CAUSE_NONE, 0);
+    attempt_drop(x);
+    exchange_finish(x, OUTCOME_OK);
+}
+
+static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
+                        struct exchange_report *r)
+{
+    *r = (struct exchange_report){
+        .request = x->request,
+        .door = x->door,
+        .client_key = x->client_key,
+        .id = span_from(x->id),
+        .model = x->model,
+        .stream = x->stream,
+        .status = x->status_sent,
+        .outcome = outcome,
+        .attempts = x->attempts,
+        .attempt_count = x->attempt_count,
+        .usage = x->ledger.usage,
+        .started = x->started,
+        .first_content = x->first_content,
+        .ended = loop_now(x->relay->loop),
+        .stall_max = x->stall_max,
+    };
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_INTERRUPTED)
+        return;
+    const struct relay_link *link = x->attempt.link;
+    r->served_by = link->target->name;
+    r->served_model = link->model.len ? link->model : x->model;
+    r->lossy = x->lossy;
+    if (x->attempt.index != 0) {
+        r->switched_from = x->route->links[0].target->name;
+        r->switch_cause = x->failed_once ? x->first.cause
+                                         : breaker_view(x->route->breakers[0], r->ended).last_cause;
+    }
+}
+
+/* The only end. The reply is ended last: the request's arena, and x in it, goes with it. */
+void exchange_finish(struct exchange *x, enum exchange_outcome outcome)
+{
+    assert(x->state != EX_DONE && x->attempt.call == NULL);
+    x->state = EX_DONE;
+    loop_timer_cancel(x->relay->loop, &x->timer);
+    struct exchange_report report;
+    fill_report(x, outcome, &report);
+    x->relay->open--;
+    if (x->relay->on_done)
+        x->relay->on_done(x->relay->ctx, &report);
+    if (outcome == OUTCOME_CLIENT_GONE)
+        reply_abort(x->request);
+    else
+        reply_end(x->request);
+}
+
+void exchange_client_gone(struct request *r)
+{
+    struct exchange *x = request_data(r);
+    if (!x || x->state == EX_DONE)
+        return;
+    if (x->state == EX_TRYING) {
+        struct exchange_attempt *line = exchange_log(x);
+        line->ended = loop_now(x->relay->loop);
+        line->cancelled = true;
+        line->status = x->attempt.status;
+        if (!x->attempt.reported)
+            breaker_cancel(x->route->breakers[x->attempt.index], line->ended);
+    } else if (x->state == EX_PAUSING) {
+        breaker_cancel(x->route->breakers[x->retry_link], loop_now(x->relay->loop));
+    }
+    attempt_drop(x);
+    exchange_finish(x, OUTCOME_CLIENT_GONE);
+}
+
+void exchange_client_drained(struct request *r)
+{
+    struct exchange *x = request_data(r);
+    if (!x || x->state != EX_TRYING || !x->attempt.paused)
+        return;
+    attempt_resume(x);
+}
+
+/* ---- time ---- */
+
+void exchange_rearm(struct exchange *x)
+{
+    usec at = x->deadline;
+    if (x->state == EX_TRYING)
+        at = attempt_next_check(x);
+    if (x->state == EX_PAUSING)
+        at = x->attempt.deadline;
+    if (at > x->deadline)
+        at = x->deadline;
+    if (x->stream && x->ping_at < at)
+        at = x->ping_at;
+    if (timer_armed(&x->timer) && x->timer.at <= at)
+        return; /* it will look again when it fires */
+    loop_timer_at(x->relay->loop, &x->timer, at, on_timer);
+}
+
+/* A waiting client sees life. The head goes out with it: from then on an error is told inside the
+ * stream. A stream that passes through unchanged is left alone once it runs. */
+static void send_ping(struct exchange *x, usec now)
+{
+    x->ping_at = now + x->relay->deadlines.ping;
+    if (reply_pending(x->request) > 0 || (x->forwarded && x->attempt.passthrough))
+        return;
+    if (!x->pinger) {
+        struct writer_options o = {.request = &x->canonical};
+        x->pinger = x->door->writer_new(x->arena, &o, true, &x->ping);
+    }
+    if (x->door->write_ping(x->pinger) == ERR_OK) {
+        if (!x->head_sent)
+            answer_stream_begin(x);
+        reply_body(x->request, buf_span(&x->ping));
+    }
+    buf_reset(&x->ping);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct exchange *x = CONTAINER_OF(t, struct exchange, timer);
+    usec now = loop_now(x->relay->loop);
+    if (x->state == EX_TRYING && attempt_overdue(x, now))
+        return;
+    if (x->state == EX_PAUSING && now >= x->attempt.deadline) {
+        x->state = EX_TRYING;
+        attempt_begin(x, x->retry_link);
+        return;
+    }
+    if (x->state == EX_PAUSING && now >= x->deadline) {
+        breaker_cancel(x->route->breakers[x->retry_link], now);
+        out_of_time(x);
+        return;
+    }
+    if (x->stream && now >= x->ping_at)
+        send_ping(x, now);
+    exchange_rearm(x);
+}

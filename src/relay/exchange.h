@@ -1,0 +1,114 @@
+#pragma once
+/* The life of one client request: read, try targets in order until one answers, give the answer (or
+ * an honest error) in the caller's dialect. A state machine on top of conn; drawn at the top of
+ * exchange.c.
+ *
+ * Knows no YAML, no metrics and no file: serve/ builds struct relay_route from a configuration and
+ * hears how it ended through on_done. One relay belongs to one loop. */
+#include "conn/pool.h"
+#include "conn/server.h"
+#include "dialect/capability.h"
+#include "dialect/dialect.h"
+#include "relay/chain.h"
+#include "relay/ledger.h"
+
+struct relay_target { /* immutable while a request may use it */
+    const char *name;
+    enum target_kind kind;
+    const struct dialect *dialect;
+    struct span path; /* base path and the dialect's own: "/v1/messages" */
+    struct span
+        credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
+    struct origin *origin; /* of this worker's pool */
+};
+
+struct relay_link {
+    const struct relay_target *target;
+    struct span model; /* raw JSON string content; empty = the client's own */
+};
+
+struct relay_route {
+    struct relay_link links[CHAIN_MAX];
+    struct breaker *breakers[CHAIN_MAX];
+    size_t count;
+};
+
+struct relay_deadlines {
+    usec connect, first_token, stall, total;
+    usec ping; /* silence towards a streaming client before a keep-alive is sent */
+};
+
+#define EXCHANGE_ATTEMPTS_MAX 24
+
+struct exchange_attempt {
+    const char *target;
+    struct span model; /* raw; empty = the client's */
+    enum cause cause;  /* CAUSE_NONE: it answered, unless cancelled */
+    bool cancelled;    /* the client left while it was under way */
+    int status;
+    usec started, ended;
+};
+
+enum exchange_outcome {
+    OUTCOME_OK,
+    OUTCOME_CLIENT_ERROR, /* the caller's own fault, told */
+    OUTCOME_REJECTED,     /* nobody could answer; an error was told before anything was given */
+    OUTCOME_INTERRUPTED,  /* an answer had begun and ended in an error event */
+    OUTCOME_CLIENT_GONE,
+    OUTCOME_COUNT
+};
+const char *exchange_outcome_name(enum exchange_outcome o);
+
+/* How one exchange went; spans live during the call of on_done only. */
+struct exchange_report {
+    const struct request *request;
+    const struct dialect *door;
+    const char *client_key; /* its name; NULL = none was asked for */
+    struct span id;         /* our request id, plain */
+    struct span model;      /* asked for; raw JSON string content */
+    const char *served_by;  /* NULL: nobody */
+    struct span served_model;
+    bool stream;
+    int status; /* sent to the client; 0 = none */
+    enum exchange_outcome outcome;
+    const struct exchange_attempt *attempts;
+    size_t attempt_count;
+    const char *switched_from; /* NULL: the lead answered */
+    enum cause switch_cause;
+    struct lossy lossy;
+    struct chat_usage usage;
+    usec started, first_content, ended; /* first_content: 0 = none */
+    usec stall_max;                     /* longest wait between two content events */
+};
+
+struct relay {
+    struct loop *loop;
+    struct pool *pool;
+    struct budget *budget;
+    struct relay_deadlines deadlines;
+    bool reply_headers; /* x-hotspare-* */
+    /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must
+     * live as long as the request's arena: register what holds it with arena_on_free. */
+    const struct relay_route *(*route_for)(void *ctx, struct request *r, struct span model);
+    void (*on_done)(void *ctx, const struct exchange_report *report);
+    void *ctx;
+    struct buf scratch; /* init with relay_init */
+    size_t open;        /* exchanges under way */
+};
+
+void relay_init(struct relay *relay);
+void relay_deinit(struct relay *relay); /* no exchange may be open */
+
+/* Takes the request over: it will be answered, whatever happens. door: the dialect it came in.
+ * client_key: the name of the key it came with, for the report; borrowed for the request's life;
+ * NULL = none was asked for. */
+void exchange_start(struct relay *relay, struct request *r, const struct dialect *door,
+                    const char *client_key);
+/* The server's on_gone / on_drained for a request given to exchange_start. */
+void exchange_client_gone(struct request *r);
+void exchange_client_drained(struct request *r);
+
+/* An error of ours in a dialect's envelope, for requests that never become an exchange. type: NULL
+ * = by status. */
+void exchange_refuse(struct request *r, const struct dialect *door, int status, const char *type,
+                     struct span message);

@@ -1,0 +1,505 @@
+/* The breaker: its promises one by one, and thousands of random days beside a reference that is
+ * written as plainly as the header reads. */
+#include "relay/breaker.h"
+
+#include <stdio.h>
+
+/* cmocka.h wants these first */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define SEC USEC_PER_SEC
+#define MID 500 /* the jitter that changes nothing */
+
+static struct breaker fresh(void)
+{
+    struct breaker b;
+    breaker_init(&b, &breaker_config_default);
+    return b;
+}
+
+static bool lets(struct breaker *b, usec now)
+{
+    usec wait = -1;
+    if (breaker_ask(b, now, &wait) == ERR_OK)
+        return true;
+    assert_true(wait >= 1);
+    return false;
+}
+
+static enum breaker_state state_of(struct breaker *b, usec now)
+{
+    return breaker_view(b, now).state;
+}
+
+static void fail_times(struct breaker *b, usec now, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        breaker_report(b, now, CAUSE_TRANSIENT, 0, MID);
+}
+
+static void breaker_opens_after_five_failures_in_a_row(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, SEC, 4);
+    breaker_report(&b, SEC, CAUSE_NONE, 0, MID); /* the row is broken */
+    fail_times(&b, SEC, 4);
+    assert_true(lets(&b, SEC));
+    fail_times(&b, SEC, 1);
+    assert_false(lets(&b, SEC));
+    struct breaker_view v = breaker_view(&b, SEC);
+    assert_int_equal(v.state, BREAKER_OPEN);
+    assert_int_equal(v.retry_in, 30 * SEC);
+    assert_int_equal(v.last_cause, CAUSE_TRANSIENT);
+    assert_int_equal(v.opened_total, 1);
+    assert_int_equal(v.failures_in_row, 5);
+}
+
+static void breaker_opens_when_half_of_twenty_fail_without_a_row(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    for (int i = 0; i < 19; i++) { /* 19 reports, 10 bad */
+        assert_true(lets(&b, i * SEC));
+        breaker_report(&b, i * SEC, i % 2 ? CAUSE_NONE : CAUSE_OVERLOADED, 0, MID);
+    }
+    assert_true(lets(&b, 19 * SEC));
+    breaker_report(&b, 19 * SEC, CAUSE_OVERLOADED, 0, MID);
+    assert_false(lets(&b, 19 * SEC));
+}
+
+static void breaker_forgets_what_is_older_than_thirty_seconds(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    for (int i = 0; i < 18; i++)
+        breaker_report(&b, 0, i % 2 ? CAUSE_NONE : CAUSE_OVERLOADED, 0, MID);
+    breaker_report(&b, 31 * SEC, CAUSE_NONE, 0, MID);
+    breaker_report(&b, 31 * SEC, CAUSE_OVERLOADED, 0, MID);
+    assert_true(lets(&b, 31 * SEC));
+}
+
+static void breaker_half_open_lets_one_probe_through(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, 0, 5);
+    assert_false(lets(&b, 30 * SEC - 1));
+    assert_int_equal(state_of(&b, 30 * SEC), BREAKER_HALF_OPEN); /* seen without asking */
+    assert_true(lets(&b, 30 * SEC));
+    assert_false(lets(&b, 31 * SEC));
+    assert_false(lets(&b, 89 * SEC));
+    breaker_report(&b, 89 * SEC, CAUSE_NONE, 0, MID);
+    assert_int_equal(state_of(&b, 89 * SEC), BREAKER_CLOSED);
+    assert_true(lets(&b, 89 * SEC) && lets(&b, 89 * SEC));
+}
+
+static void breaker_probe_that_never_reports_blocks_for_a_minute_only(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, 0, 5);
+    assert_true(lets(&b, 30 * SEC));
+    assert_false(lets(&b, 90 * SEC - 1));
+    assert_true(lets(&b, 90 * SEC));
+}
+
+static void breaker_failed_probes_double_the_wait_up_to_the_bound(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    usec now = 0, want[] = {30, 60, 120, 240, 300, 300};
+    fail_times(&b, now, 5);
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        assert_int_equal(breaker_view(&b, now).retry_in, want[i] * SEC);
+        now += want[i] * SEC;
+        assert_true(lets(&b, now));
+        breaker_report(&b, now, CAUSE_STALLED, 0, MID);
+    }
+    now += 300 * SEC;
+    assert_true(lets(&b, now));
+    breaker_report(&b, now, CAUSE_NONE, 0, MID);
+    fail_times(&b, now, 5);
+    assert_int_equal(breaker_view(&b, now).retry_in, 30 * SEC); /* it starts over */
+}
+
+static void breaker_jitter_is_a_fifth_both_ways(void **state)
+{
+    (void)state;
+    struct breaker least = fresh(), most = fresh();
+    for (int i = 0; i < 5; i++) {
+        breaker_report(&least, 0, CAUSE_TRANSIENT, 0, 0);
+        breaker_report(&most, 0, CAUSE_TRANSIENT, 0, 999);
+    }
+    assert_int_equal(breaker_view(&least, 0).retry_in, 24 * SEC);
+    assert_in_range(breaker_view(&most, 0).retry_in, 35 * SEC, 36 * SEC);
+}
+
+static void breaker_one_dead_account_opens_it_for_long(void **state)
+{
+    (void)state;
+    const enum cause causes[] = {CAUSE_ACCOUNT_GONE, CAUSE_KEY_BAD, CAUSE_QUOTA_GONE};
+    for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
+        struct breaker b = fresh();
+        breaker_report(&b, 0, causes[i], 0, MID);
+        assert_int_equal(breaker_view(&b, 0).retry_in, 300 * SEC); /* horizon, up to open_max */
+    }
+}
+
+static void breaker_rate_limit_with_a_time_is_a_cool_down(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    breaker_report(&b, 0, CAUSE_RATE_LIMITED, 7 * SEC, MID);
+    assert_int_equal(breaker_view(&b, 0).retry_in, 7 * SEC);
+    assert_true(lets(&b, 7 * SEC));
+    breaker_report(&b, 7 * SEC, CAUSE_RATE_LIMITED, 7 * SEC, MID);
+    assert_int_equal(breaker_view(&b, 7 * SEC).retry_in, 7 * SEC); /* nothing grew */
+    assert_true(lets(&b, 14 * SEC));
+    breaker_report(&b, 14 * SEC, CAUSE_TRANSIENT, 0, MID);
+    assert_int_equal(breaker_view(&b, 14 * SEC).retry_in, 30 * SEC);
+    struct breaker plain = fresh(); /* without a time: a failure like others */
+    breaker_report(&plain, 0, CAUSE_RATE_LIMITED, 0, MID);
+    assert_true(lets(&plain, 0));
+}
+
+static void breaker_waits_at_least_as_long_as_the_provider_asked(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, 0, 4);
+    breaker_report(&b, 0, CAUSE_OVERLOADED, 100 * SEC, 0);
+    assert_int_equal(breaker_view(&b, 0).retry_in, 100 * SEC);
+    struct breaker far = fresh();
+    breaker_report(&far, 0, CAUSE_RATE_LIMITED, 24 * 3600 * SEC, 0);
+    assert_int_equal(breaker_view(&far, 0).retry_in, 3600 * SEC); /* an hour at most */
+}
+
+static void breaker_callers_faults_say_nothing(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, 0, 4);
+    for (enum cause c = CAUSE_NONE + 1; c < CAUSE_COUNT; c++)
+        for (int i = 0; i < 50 && !cause_facts(c)->counts; i++)
+            breaker_report(&b, 0, c, 0, MID);
+    assert_true(lets(&b, 0));
+    fail_times(&b, 0, 1); /* and the row of four was not broken */
+    assert_false(lets(&b, 0));
+    assert_true(lets(&b, 30 * SEC));
+    breaker_report(&b, 30 * SEC, CAUSE_CALLER_FAULT, 0, MID); /* the probe said nothing */
+    assert_true(lets(&b, 30 * SEC));
+    breaker_cancel(&b, 30 * SEC);
+    assert_true(lets(&b, 30 * SEC));
+}
+
+static void breaker_forced_success_closes_and_forced_failure_changes_nothing(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    breaker_report(&b, 0, CAUSE_ACCOUNT_GONE, 0, MID);
+    for (usec t = 10; t <= 100; t += 10) {
+        breaker_force(&b, t * SEC);
+        if (t % 20)
+            breaker_report(&b, t * SEC, CAUSE_ACCOUNT_GONE, 0, MID);
+        else
+            breaker_cancel(&b, t * SEC);
+        struct breaker_view v = breaker_view(&b, t * SEC);
+        assert_int_equal(v.state, BREAKER_OPEN);
+        assert_int_equal(v.retry_in, (300 - t) * SEC);
+        assert_int_equal(v.opened_total, 1);
+    }
+    breaker_force(&b, 120 * SEC);
+    breaker_force(&b, 120 * SEC); /* a second one beside it */
+    breaker_report(&b, 121 * SEC, CAUSE_ACCOUNT_GONE, 0, MID);
+    breaker_report(&b, 122 * SEC, CAUSE_ACCOUNT_GONE, 0, MID);
+    assert_int_equal(breaker_view(&b, 122 * SEC).retry_in, 178 * SEC);
+    breaker_force(&b, 130 * SEC);
+    breaker_report(&b, 131 * SEC, CAUSE_NONE, 0, MID);
+    assert_int_equal(state_of(&b, 131 * SEC), BREAKER_CLOSED);
+}
+
+static void breaker_success_from_before_it_opened_closes_nothing(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    assert_true(lets(&b, 0)); /* a long stream */
+    breaker_report(&b, SEC, CAUSE_ACCOUNT_GONE, 0, MID);
+    breaker_report(&b, 2 * SEC, CAUSE_NONE, 0, MID);
+    assert_false(lets(&b, 2 * SEC));
+}
+
+static void breaker_late_dead_account_lengthens_an_ordinary_opening(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, 0, 5);
+    breaker_report(&b, SEC, CAUSE_KEY_BAD, 0, MID);
+    assert_int_equal(breaker_view(&b, SEC).retry_in, 300 * SEC);
+    breaker_report(&b, 2 * SEC, CAUSE_KEY_BAD, 0, MID); /* known already */
+    assert_int_equal(breaker_view(&b, 2 * SEC).retry_in, 299 * SEC);
+}
+
+static void breaker_survives_a_restart(void **state)
+{
+    (void)state;
+    struct breaker b = fresh(), again = fresh(), late = fresh(), jumped = fresh();
+    struct breaker_saved saved;
+    const usec wall = 1700000000 * SEC;
+    assert_false(breaker_save(&b, 0, wall, &saved));
+    breaker_report(&b, 0, CAUSE_ACCOUNT_GONE, 0, MID);
+    assert_true(breaker_save(&b, 100 * SEC, wall, &saved));
+    assert_false(breaker_save(&b, 300 * SEC, wall, &saved)); /* over anyway */
+
+    breaker_restore(&again, 5 * SEC, wall + 50 * SEC, &saved);
+    struct breaker_view v = breaker_view(&again, 5 * SEC);
+    assert_int_equal(v.state, BREAKER_OPEN);
+    assert_int_equal(v.retry_in, 150 * SEC);
+    assert_int_equal(v.last_cause, CAUSE_ACCOUNT_GONE);
+
+    breaker_restore(&late, 0, wall + 200 * SEC, &saved);
+    assert_int_equal(state_of(&late, 0), BREAKER_CLOSED);
+
+    breaker_restore(&jumped, 0, wall - 1000000 * SEC, &saved);
+    assert_int_equal(breaker_view(&jumped, 0).retry_in, 3600 * SEC);
+}
+
+/* ---- the reference ---- */
+
+#define EVENTS_MAX 4096
+
+struct event {
+    int64_t slot;
+    bool bad;
+};
+struct model {
+    enum breaker_state state;
+    enum cause cause;
+    uint32_t row, opened;
+    usec retry_at, probe_at;
+    bool probe, early;
+    struct event events[EVENTS_MAX];
+    size_t event_count;
+};
+
+static const struct breaker_config small = {
+    .failures = 3, .ratio_min = 6, .ratio_percent = 40, .open = 2 * SEC, .open_max = 30 * SEC};
+
+static void model_close(struct model *m)
+{
+    enum breaker_state closed = BREAKER_CLOSED;
+    *m = (struct model){.state = closed, .retry_at = m->retry_at};
+}
+
+static bool model_ask(struct model *m, usec now)
+{
+    if (m->state == BREAKER_OPEN && now >= m->retry_at) {
+        m->state = BREAKER_HALF_OPEN;
+        m->probe = false;
+    }
+    if (m->state == BREAKER_CLOSED)
+        return true;
+    if (m->state == BREAKER_OPEN)
+        return false;
+    if (m->probe && now < m->probe_at + 60 * SEC)
+        return false;
+    m->probe = true;
+    m->probe_at = now;
+    m->early = now < m->retry_at;
+    return true;
+}
+
+static void model_force(struct model *m, usec now)
+{
+    if (m->state == BREAKER_CLOSED || (m->state == BREAKER_HALF_OPEN && m->probe))
+        return;
+    m->state = BREAKER_HALF_OPEN;
+    m->probe = true;
+    m->probe_at = now;
+    m->early = now < m->retry_at;
+}
+
+static void model_open(struct model *m, usec now, enum cause c, usec wait, uint32_t jitter)
+{
+    if (c == CAUSE_RATE_LIMITED && wait > 0) {
+        m->retry_at = now + wait;
+    } else {
+        usec time = small.open << (m->opened > 10 ? 10 : m->opened);
+        if (time < cause_facts(c)->horizon)
+            time = cause_facts(c)->horizon;
+        if (time > small.open_max)
+            time = small.open_max;
+        time = time / 1000 * (800 + jitter * 2 / 5);
+        m->retry_at = now + (time > wait ? time : wait);
+        m->opened++;
+    }
+    m->state = BREAKER_OPEN;
+    m->probe = m->early = false;
+}
+
+static bool model_ratio(const struct model *m, usec now)
+{
+    uint32_t total = 0, bad = 0;
+    for (size_t i = 0; i < m->event_count; i++) {
+        if (m->events[i].slot <= now / (5 * SEC) - 6)
+            continue;
+        total++;
+        bad += m->events[i].bad;
+    }
+    return total >= small.ratio_min && bad * 100 >= small.ratio_percent * total;
+}
+
+static bool model_early(const struct model *m, usec now)
+{
+    return m->state == BREAKER_HALF_OPEN && m->early && now < m->retry_at;
+}
+
+static void model_nothing(struct model *m, usec now)
+{
+    if (model_early(m, now)) {
+        m->state = BREAKER_OPEN;
+        m->early = false;
+    }
+    m->probe = false;
+}
+
+static void model_fail(struct model *m, usec now, enum cause c, usec wait, uint32_t jitter)
+{
+    if (m->state == BREAKER_CLOSED) {
+        bool cool = c == CAUSE_RATE_LIMITED && wait > 0;
+        if (!cool) {
+            m->row++;
+            m->events[m->event_count++] = (struct event){now / (5 * SEC), true};
+        }
+        if (cool || cause_facts(c)->trips || m->row >= small.failures || model_ratio(m, now))
+            model_open(m, now, c, wait, jitter);
+    } else if (m->state == BREAKER_OPEN) {
+        struct model longer = *m;
+        if (cause_facts(c)->trips && !cause_facts(m->cause)->trips)
+            model_open(&longer, now, c, wait, jitter);
+        else
+            longer.retry_at = now + wait;
+        if (longer.retry_at > m->retry_at)
+            m->retry_at = longer.retry_at;
+    } else if (model_early(m, now)) {
+        model_nothing(m, now);
+        if (now + wait > m->retry_at)
+            m->retry_at = now + wait;
+    } else {
+        model_open(m, now, c, wait, jitter);
+    }
+    m->cause = c;
+}
+
+static void model_report(struct model *m, usec now, enum cause c, usec wait, uint32_t jitter)
+{
+    if (c != CAUSE_NONE && !cause_facts(c)->counts) {
+        model_nothing(m, now);
+    } else if (c != CAUSE_NONE) {
+        model_fail(m, now, c, wait, jitter);
+    } else if (m->state == BREAKER_HALF_OPEN) {
+        model_close(m);
+    } else if (m->state == BREAKER_CLOSED) {
+        m->row = 0;
+        m->events[m->event_count++] = (struct event){now / (5 * SEC), false};
+    }
+}
+
+static uint64_t seed;
+
+static uint32_t dice(uint32_t sides)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % sides;
+}
+
+static enum cause dice_cause(void)
+{
+    return dice(3) ? CAUSE_NONE + (enum cause)dice(CAUSE_COUNT) : CAUSE_NONE;
+}
+
+static void random_step(struct breaker *b, struct model *m, usec *now)
+{
+    usec wait = 0;
+    switch (dice(8)) {
+    case 0:
+        *now += dice(100) * SEC / 50;
+        break;
+    case 1:
+        *now += dice(20) ? dice(3) * SEC : dice(200) * SEC;
+        break;
+    case 2:
+    case 3:
+        assert_int_equal(breaker_ask(b, *now, &wait) == ERR_OK, model_ask(m, *now));
+        break;
+    case 4:
+        breaker_force(b, *now);
+        model_force(m, *now);
+        break;
+    case 5:
+        breaker_cancel(b, *now);
+        model_nothing(m, *now);
+        break;
+    default: {
+        enum cause c = dice_cause();
+        uint32_t jitter = dice(1000);
+        wait = dice(6) ? 0 : dice(40) * SEC;
+        breaker_report(b, *now, c, wait, jitter);
+        model_report(m, *now, c, wait, jitter);
+    }
+    }
+}
+
+static void breaker_agrees_with_the_reference_on_random_days(void **state)
+{
+    (void)state;
+    static struct model m;
+    size_t states[3] = {0};
+    for (uint64_t day = 1; day <= 300; day++) {
+        struct breaker b;
+        usec now = (usec)day * SEC;
+        seed = day;
+        breaker_init(&b, &small);
+        m = (struct model){.state = BREAKER_CLOSED};
+        for (int i = 0; i < 1000; i++) {
+            random_step(&b, &m, &now);
+            struct breaker_view v = breaker_view(&b, now);
+            enum breaker_state want =
+                m.state == BREAKER_OPEN && now >= m.retry_at ? BREAKER_HALF_OPEN : m.state;
+            if (v.state != want)
+                fail_msg("day %d step %d: state", (int)day, i);
+            states[v.state]++;
+            if (v.state == BREAKER_OPEN)
+                assert_int_equal(v.retry_in, m.retry_at - now);
+            assert_int_equal(v.failures_in_row, m.row);
+        }
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_true(states[i] > 10000); /* the days led everywhere */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(breaker_opens_after_five_failures_in_a_row),
+        cmocka_unit_test(breaker_opens_when_half_of_twenty_fail_without_a_row),
+        cmocka_unit_test(breaker_forgets_what_is_older_than_thirty_seconds),
+        cmocka_unit_test(breaker_half_open_lets_one_probe_through),
+        cmocka_unit_test(breaker_probe_that_never_reports_blocks_for_a_minute_only),
+        cmocka_unit_test(breaker_failed_probes_double_the_wait_up_to_the_bound),
+        cmocka_unit_test(breaker_jitter_is_a_fifth_both_ways),
+        cmocka_unit_test(breaker_one_dead_account_opens_it_for_long),
+        cmocka_unit_test(breaker_rate_limit_with_a_time_is_a_cool_down),
+        cmocka_unit_test(breaker_waits_at_least_as_long_as_the_provider_asked),
+        cmocka_unit_test(breaker_callers_faults_say_nothing),
+        cmocka_unit_test(breaker_forced_success_closes_and_forced_failure_changes_nothing),
+        cmocka_unit_test(breaker_success_from_before_it_opened_closes_nothing),
+        cmocka_unit_test(breaker_late_dead_account_lengthens_an_ordinary_opening),
+        cmocka_unit_test(breaker_survives_a_restart),
+        cmocka_unit_test(breaker_agrees_with_the_reference_on_random_days),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
