@@ -26,21 +26,27 @@ struct config_target {
     const char *ca;           /* CA file or NULL */
     const char *model; /* default model of a chain entry without one; NULL = the client's name */
     enum dialect_id dialect; /* what is spoken to it */
-    bool found;              /* discovered, not configured */
+    bool bearer;     /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
+    bool plain_http; /* allowed to be reached unencrypted on another machine */
+    bool found;      /* discovered, not configured */
+    int line;        /* in the file; 0 = not from there */
 };
 struct config_link {   /* a chain entry: target or target/model */
     size_t target;     /* index into targets */
     const char *model; /* NULL = the client's model name */
     size_t breaker;    /* index: one per distinct (target, model) */
 };
+#define CONFIG_CHAIN_MAX 16
 struct config_route {
     const char *match; /* glob: "claude-*", "*" */
-    struct config_link links[16];
+    struct config_link links[CONFIG_CHAIN_MAX];
     size_t link_count;
+    int line;
 };
 struct config_client_key {
     const char *name;
     struct config_secret key;
+    int line;
 };
 struct config_listen {
     const char *host;
@@ -70,10 +76,12 @@ struct config {
     const char *access_log; /* "-" = stdout; path; NULL = stderr */
     const char *state_dir;  /* NULL = no persistence */
     size_t breaker_count;
+    struct config_origin *origins; /* one per row of the table; for config_show */
 };
 
 struct config_problem {
-    int line, column;
+    int line,
+        column; /* from 1; 0 = not in the file (environment, or the configuration as a whole) */
     bool warning;
     const char *text;
     const char *fix;
@@ -83,9 +91,10 @@ struct config_report { /* all problems of one reading; in the given arena */
     size_t count;
     size_t errors;
 };
-/* path == NULL: from the environment and `found` targets alone. env: getenv-like (so tests need no
- * real environment). On errors *out is NULL and the report says everything that is wrong; warnings
- * may accompany a good one. */
+/* text.at == NULL: from the environment and the `found` targets alone. env: getenv-like (so tests
+ * need no real environment, and a flag can be an answer that wins); HOTSPARE_<KEY> overrides a
+ * scalar key of the file: deadlines.first_token is HOTSPARE_DEADLINES_FIRST_TOKEN. On errors *out
+ * is NULL and the report says everything that is wrong; warnings may accompany a good one. */
 struct config_source {
     const char *path; /* shown in messages */
     struct span text; /* the file's content; at == NULL: no file */
@@ -93,8 +102,8 @@ struct config_source {
     void *env_ctx;
     const struct config_target *found;
     size_t found_count;   /* engines discovered on this machine */
-    bool resolve_secrets; /* false: `config check` on a machine without them still names missing
-                             ones */
+    bool resolve_secrets; /* false: missing secrets and certificate files are warnings and none is
+                             kept, for checking on a machine that has them not */
 };
 MUST_USE enum err config_load(const struct config_source *s, struct arena *report_arena,
                               struct config **out, struct config_report *out_report);
@@ -103,10 +112,12 @@ void config_unref(struct config *c);
 /* First route whose glob matches the (decoded) model; NULL when none does. */
 const struct config_route *config_route_for(const struct config *c, struct span model);
 /* "hotspare.yaml:14:7: error: ..." with the source line, a caret, and "fix: ..."; for all of a
- * report. */
+ * report. Secrets written into the file are masked in the source lines shown. */
 void config_report_print(const struct config_report *r, const struct config_source *s,
                          struct buf *out);
-void config_show(const struct config *c, bool origin,
-                 struct buf *out);                         /* effective YAML; secrets never */
-enum err config_explain(const char *key, struct buf *out); /* "deadlines.first_token"; NULL = all */
-void config_schema(struct buf *out);                       /* JSON Schema 2020-12 */
+/* Effective YAML, which config_load reads back identically; secrets never (one written into the
+ * file shows as a word that says so). origin: where each value is from, as comments. */
+void config_show(const struct config *c, bool origin, struct buf *out);
+/* "deadlines.first_token", a section, or NULL = all. ERR_NOT_FOUND: *out says what is near. */
+enum err config_explain(const char *key, struct buf *out);
+void config_schema(struct buf *out); /* JSON Schema 2020-12 */

@@ -1,0 +1,265 @@
+/* The admin doors: is it alive, can anybody answer, what do the numbers say. Own listener, loopback
+ * by default.
+ *
+ * Host must be an address or localhost (rebinding); what changes state is a POST and wants no
+ * foreign Origin. */
+#include "base/span.h"
+#include "json/json_write.h"
+#include "serve/worker.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#define METRICS_MAX ((size_t)4 << 20)
+#define WORKERS_MAX 256
+
+static void reply_text(struct request *r, int status, const char *type, struct span body)
+{
+    struct http_field fields[] = {{SPAN("content-type"), span_from(type)},
+                                  {SPAN("cache-control"), SPAN("no-store")}};
+    reply_whole(r, status, fields, ARRAY_LEN(fields), body);
+}
+
+/* ---- state of the targets ---- */
+
+struct link_view {
+    const char *target, *model;
+    struct breaker_view breaker;
+};
+
+/* Each (target, model) once, in the order of the chains. */
+static size_t view_links(const struct snapshot *s, usec now, struct link_view *out, size_t max)
+{
+    size_t count = 0;
+    uint64_t seen[16] = {0};
+    for (size_t i = 0; i < s->config->route_count; i++)
+        for (size_t k = 0; k < s->config->routes[i].link_count; k++) {
+            const struct config_link *link = &s->config->routes[i].links[k];
+            size_t b = link->breaker;
+            if (count == max || b >= 64 * ARRAY_LEN(seen) ||
+                seen[b / 64] & (UINT64_C(1) << (b % 64)))
+                continue;
+            seen[b / 64] |= UINT64_C(1) << (b % 64);
+            out[count++] = (struct link_view){s->config->targets[link->target].name, link->model,
+                                              breaker_view(s->breakers[b], now)};
+        }
+    return count;
+}
+
+static bool lets_through(const struct link_view *v)
+{
+    return v->breaker.state != BREAKER_OPEN;
+}
+
+/* Who would get the next request: the first whose breaker lets it through; with all open, the first
+ * (it is forced). */
+static const struct link_view *answering(const struct link_view *views, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (lets_through(&views[i]))
+            return &views[i];
+    return NULL;
+}
+
+/* ---- doors ---- */
+
+static void readyz(struct worker *w, struct request *r)
+{
+    struct link_view views[64];
+    size_t count =
+        view_links(routing_snapshot(w->routing), loop_now(w->loop), views, ARRAY_LEN(views));
+    if (w->draining)
+        reply_text(r, 503, "text/plain", SPAN("draining\n"));
+    else if (!answering(views, count))
+        reply_text(r, 503, "text/plain", SPAN("no target can answer\n"));
+    else
+        reply_text(r, 200, "text/plain", SPAN("ready\n"));
+}
+
+static enum err write_states(struct worker *w, struct buf *out)
+{
+    struct link_view views[64];
+    size_t count =
+        view_links(routing_snapshot(w->routing), loop_now(w->loop), views, ARRAY_LEN(views));
+    enum err e = buf_add_cstr(
+        out, "# HELP hotspare_target_state 1 for the state each (target, model) is in.\n"
+             "# TYPE hotspare_target_state gauge\n");
+    for (size_t i = 0; e == ERR_OK && i < count; i++)
+        for (int s = BREAKER_CLOSED; e == ERR_OK && s <= BREAKER_HALF_OPEN; s++)
+            e = buf_printf(out,
+                           "hotspare_target_state{target=\"%s\",model=\"%s\",state=\"%s\"} %d\n",
+                           views[i].target, views[i].model ? views[i].model : "",
+                           breaker_state_name((enum breaker_state)s),
+                           views[i].breaker.state == (enum breaker_state)s);
+    const struct link_view *now = answering(views, count);
+    if (e == ERR_OK && now)
+        e = buf_printf(out,
+                       "# HELP hotspare_answering_info Who gets the next request.\n"
+                       "# TYPE hotspare_answering_info gauge\n"
+                       "hotspare_answering_info{target=\"%s\",model=\"%s\"} 1\n",
+                       now->target, now->model ? now->model : "");
+    return e;
+}
+
+static enum err write_process(struct worker *w, struct buf *out)
+{
+    struct server_stats api = server_stats(w->api);
+    struct pool_stats pool = pool_stats(w->pool);
+    return buf_printf(
+        out,
+        "# HELP hotspare_build_info The program.\n# TYPE hotspare_build_info gauge\n"
+        "hotspare_build_info{version=\"%s\",json=\"%s\"} 1\n"
+        "# HELP hotspare_config_last_reload_success 0 after a refused reload.\n"
+        "# TYPE hotspare_config_last_reload_success gauge\n"
+        "hotspare_config_last_reload_success %d\n"
+        "# HELP hotspare_client_connections Open connections of this worker.\n"
+        "# TYPE hotspare_client_connections gauge\nhotspare_client_connections %zu\n"
+        "# HELP hotspare_upstream_connections Open upstream connections of this worker.\n"
+        "# TYPE hotspare_upstream_connections gauge\nhotspare_upstream_connections %zu\n"
+        "# HELP hotspare_workers Threads that serve.\n# TYPE hotspare_workers gauge\n"
+        "hotspare_workers %zu\n",
+        HOTSPARE_VERSION, json_engine(), !atomic_load(&w->service->reload_failed), api.connections,
+        pool.open, w->count);
+}
+
+static void metrics_door(struct worker *w, struct request *r)
+{
+    struct metrics *all[WORKERS_MAX];
+    for (size_t i = 0; i < w->count && i < WORKERS_MAX; i++)
+        all[i] = w->all[i].metrics;
+    struct buf out;
+    buf_init(&out, METRICS_MAX);
+    pthread_mutex_lock(&w->service->lock);
+    enum err e = metrics_write(all, w->count, &w->service->names, &out);
+    pthread_mutex_unlock(&w->service->lock);
+    if (e == ERR_OK)
+        e = write_states(w, &out);
+    if (e == ERR_OK)
+        e = write_process(w, &out);
+    if (e == ERR_OK)
+        reply_text(r, 200, "text/plain; version=0.0.4", buf_span(&out));
+    else
+        reply_text(r, 500, "text/plain", SPAN("the metrics are larger than 4 MiB\n"));
+    buf_deinit(&out);
+}
+
+static void write_view(struct json_out *j, const struct link_view *v)
+{
+    jw_object(j);
+    jw_key(j, "target");
+    jw_cstr(j, v->target);
+    jw_key(j, "model");
+    if (v->model)
+        jw_cstr(j, v->model);
+    else
+        jw_null(j);
+    jw_key(j, "state");
+    jw_cstr(j, breaker_state_name(v->breaker.state));
+    jw_key(j, "last_cause");
+    if (v->breaker.last_cause == CAUSE_NONE)
+        jw_null(j);
+    else
+        jw_cstr(j, cause_facts(v->breaker.last_cause)->name);
+    jw_key(j, "retry_in_ms");
+    jw_i64(j, v->breaker.state == BREAKER_OPEN ? v->breaker.retry_in / USEC_PER_MS : 0);
+    jw_key(j, "opened_total");
+    jw_i64(j, (int64_t)v->breaker.opened_total);
+    const char *advice =
+        v->breaker.state == BREAKER_OPEN ? cause_facts(v->breaker.last_cause)->advice : NULL;
+    if (advice) {
+        jw_key(j, "advice");
+        jw_cstr(j, advice);
+    }
+    jw_object_end(j);
+}
+
+static void status_door(struct worker *w, struct request *r)
+{
+    struct link_view views[64];
+    size_t count =
+        view_links(routing_snapshot(w->routing), loop_now(w->loop), views, ARRAY_LEN(views));
+    const struct link_view *now = answering(views, count);
+    struct pieces body;
+    pieces_init(&body, request_arena(r));
+    struct json_out j;
+    json_out_pieces(&j, &body);
+    jw_object(&j);
+    jw_key(&j, "schema");
+    jw_cstr(&j, "hotspare.status/1");
+    jw_key(&j, "version");
+    jw_cstr(&j, HOTSPARE_VERSION);
+    jw_key(&j, "answering");
+    if (now)
+        jw_cstr(&j, now->target);
+    else
+        jw_null(&j);
+    jw_key(&j, "lead_answering");
+    jw_bool(&j, now && now == &views[0]);
+    jw_key(&j, "targets");
+    jw_array(&j);
+    for (size_t i = 0; i < count; i++)
+        write_view(&j, &views[i]);
+    jw_array_end(&j);
+    jw_object_end(&j);
+    reply_text(r, 200, "application/json", pieces_flatten(&body, request_arena(r)));
+}
+
+static bool host_allowed(struct request *r)
+{
+    const struct http_head *h = request_head(r);
+    struct span name = h->host;
+    uint16_t port;
+    if (url_host_port(h->host, &name, &port) != ERR_OK)
+        name = h->host;
+    return name.len == 0 || url_host_is_loopback(name) || span_search(name, SPAN(":")) >= 0 ||
+           (name.at[0] >= '0' && name.at[0] <= '9');
+}
+
+static bool same_origin(struct request *r)
+{
+    const struct http_head *h = request_head(r);
+    struct span origin = http_field_get(h, "origin");
+    if (!origin.at)
+        return true;
+    ssize_t at = span_search(origin, SPAN("://"));
+    return at >= 0 && span_ieq(span_drop(origin, (size_t)at + 3), h->host);
+}
+
+static void act(struct request *r, int signum)
+{
+    (void)kill(getpid(),
+               signum); /* the main thread reloads and drains; one path for signal and door */
+    reply_text(r, 202, "application/json", SPAN("{\"accepted\":true}\n"));
+}
+
+static void on_request(void *ctx, struct request *r)
+{
+    struct worker *w = ctx;
+    struct span path = request_path(r), method = request_head(r)->method;
+    bool get = span_is(method, "GET") || span_is(method, "HEAD"), post = span_is(method, "POST");
+    if (!host_allowed(r) || (post && !same_origin(r)))
+        reply_text(r, 403, "text/plain", SPAN("this Host or Origin is not served here\n"));
+    else if (get && span_is(path, "/livez"))
+        reply_text(r, 200, "text/plain", SPAN("alive\n"));
+    else if (get && span_is(path, "/readyz"))
+        readyz(w, r);
+    else if (get && span_is(path, "/metrics"))
+        metrics_door(w, r);
+    else if (get && span_is(path, "/api/status"))
+        status_door(w, r);
+    else if (post && span_is(path, "/api/reload"))
+        act(r, SIGHUP);
+    else if (post && span_is(path, "/api/drain"))
+        act(r, SIGTERM);
+    else
+        reply_text(r, 404, "text/plain",
+                   SPAN("GET /livez /readyz /metrics /api/status; POST /api/reload /api/drain\n"));
+}
+
+static void on_gone(void *ctx, struct request *r)
+{
+    (void)ctx;
+    reply_abort(r);
+}
+
+const struct server_handler admin_handler = {.on_request = on_request, .on_gone = on_gone};

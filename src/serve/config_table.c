@@ -1,0 +1,207 @@
+/* The one table of the configuration: what each key is called, what it may hold, what it is without
+ * being given, and what it means. Reading, checking, `config explain`, the JSON schema and the
+ * manual page come from here. Parents stand before their children. */
+#include "serve/config_internal.h"
+
+#define MS USEC_PER_MS
+#define SECONDS(n) ((uint64_t)(n) * (uint64_t)USEC_PER_SEC)
+#define MIB(n) ((uint64_t)(n) << 20)
+#define IN_CONFIG(field) offsetof(struct config, field)
+#define IN_TARGET(field) offsetof(struct config_target, field)
+
+const struct config_row config_rows[] = {
+    {"listen", CONFIG_LISTEN, "127.0.0.1:8484", 0, 0, IN_CONFIG(listen), .restart = true,
+     .help = "Address of the API, host:port. Port 0: the system picks one. Any address but this "
+             "machine's own needs client keys."},
+    {"admin", CONFIG_LISTEN, "127.0.0.1:8485", 0, 0, IN_CONFIG(admin), .restart = true,
+     .help = "Address of health checks, metrics, status and switches, host:port."},
+    {"tls", CONFIG_SECTION, .help = "TLS of the API's listener. Without it: plain HTTP."},
+    {"tls.cert", CONFIG_FILE, .offset = IN_CONFIG(listen.cert),
+     .help = "PEM file with the certificate and its chain. Read again on reload."},
+    {"tls.key", CONFIG_FILE, .offset = IN_CONFIG(listen.key),
+     .help = "PEM file with the private key. Read again on reload."},
+    {"admin_tls", CONFIG_SECTION, .help = "TLS of the admin listener. Without it: plain HTTP."},
+    {"admin_tls.cert", CONFIG_FILE, .offset = IN_CONFIG(admin.cert),
+     .help = "PEM file with the certificate and its chain. Read again on reload."},
+    {"admin_tls.key", CONFIG_FILE, .offset = IN_CONFIG(admin.key),
+     .help = "PEM file with the private key. Read again on reload."},
+    {"workers", CONFIG_COUNT, "0", 0, 256, IN_CONFIG(workers), .restart = true,
+     .help = "Threads that serve requests. 0: one per core."},
+    {"keys", CONFIG_KEYS,
+     .help = "Keys clients must send (x-api-key or Authorization: Bearer), by a name for logs and "
+             "metrics. Without it only this machine is listened to, and any key is taken."},
+    {"keys.*", CONFIG_SECRET, .help = "env:NAME, file:/path, or cred:ID (systemd credential)."},
+    {"targets", CONFIG_TARGETS,
+     .help = "Who can answer: providers and engines, by a name of yours."},
+    {"targets.*", CONFIG_SECTION, .help = "One target."},
+    {"targets.*.kind", CONFIG_KIND, .offset = IN_TARGET(kind), .required = true,
+     .help = "What it is: decides the default URL, what is spoken, and what it can carry."},
+    {"targets.*.url", CONFIG_URL, .offset = IN_TARGET(url_text),
+     .help = "Base URL. Without it: the kind's own. OpenAI-style targets get /v1 when the URL has "
+             "no path."},
+    {"targets.*.key", CONFIG_SECRET, .offset = IN_TARGET(key),
+     .help = "Its API key: env:NAME, file:/path, or cred:ID (systemd credential). Sent to this "
+             "target's URL and nowhere else."},
+    {"targets.*.auth", CONFIG_AUTH, .offset = IN_TARGET(bearer),
+     .help = "How the key is sent. Without it: x-api-key to Claude, else Authorization: Bearer."},
+    {"targets.*.ca", CONFIG_FILE, .offset = IN_TARGET(ca),
+     .help = "PEM file of the authorities its certificate is checked against. Without it: the "
+             "system's."},
+    {"targets.*.model", CONFIG_TEXT, .offset = IN_TARGET(model),
+     .help = "Model to ask for where a chain names none. Without it: the client's model name."},
+    {"targets.*.speaks", CONFIG_SPEAKS, .offset = IN_TARGET(dialect),
+     .help = "What is spoken to it; for kinds openai-compatible and standin."},
+    {"targets.*.plain_http", CONFIG_BOOL, "false", 0, 0, IN_TARGET(plain_http),
+     .help = "Allow http:// to another machine: key and conversations travel unencrypted."},
+    {"targets.*.start", CONFIG_PLANNED, .help = "Start this engine on demand."},
+    {"models", CONFIG_ROUTES,
+     .help = "Which models are answered by whom; the first that matches counts. Without it: one "
+             "chain of all targets, in the order of the file, for every model."},
+    {"models[]", CONFIG_SECTION, .help = "One rule."},
+    {"models[].match", CONFIG_TEXT, .offset = offsetof(struct config_route, match),
+     .required = true, .help = "Model names this is for: * is any run of characters, ? any one."},
+    {"models[].chain", CONFIG_CHAIN, .required = true,
+     .help = "Whom to ask, in this order: target (same model name) or target/model."},
+    {"deadlines", CONFIG_SECTION, .help = "How long to wait before the next target is asked."},
+    {"deadlines.connect", CONFIG_DURATION, "3s", 10 * MS, SECONDS(60), IN_CONFIG(deadlines.connect),
+     .help = "For name, connection and TLS."},
+    {"deadlines.first_token", CONFIG_DURATION, "20s", 10 * MS, SECONDS(3600),
+     IN_CONFIG(deadlines.first_token),
+     .help = "For the first content of an answer. Headers and pings do not count."},
+    {"deadlines.stall", CONFIG_DURATION, "15s", 10 * MS, SECONDS(3600), IN_CONFIG(deadlines.stall),
+     .help = "Between two pieces of content. Pings do not count."},
+    {"deadlines.total", CONFIG_DURATION, "600s", 100 * MS, SECONDS(24 * 3600),
+     IN_CONFIG(deadlines.total), .help = "For a whole request, all its attempts together."},
+    {"deadlines.drain", CONFIG_DURATION, "600s", 0, SECONDS(24 * 3600), IN_CONFIG(deadlines.drain),
+     .help = "For requests still running after SIGTERM."},
+    {"breaker", CONFIG_SECTION,
+     .help = "When a target is left alone for a while. The last one left is never refused."},
+    {"breaker.failures", CONFIG_COUNT, "5", 1, 1000, IN_CONFIG(breaker.failures),
+     .help = "Failures in a row that open it."},
+    {"breaker.ratio_percent", CONFIG_COUNT, "50", 1, 100, IN_CONFIG(breaker.ratio_percent),
+     .help = "Or this share of the last 30 s' requests."},
+    {"breaker.ratio_min", CONFIG_COUNT, "20", 1, 100000, IN_CONFIG(breaker.ratio_min),
+     .help = "The share counts from this many requests on."},
+    {"breaker.open", CONFIG_DURATION, "30s", 100 * MS, SECONDS(3600), IN_CONFIG(breaker.open),
+     .help = "How long it stays open the first time; doubles with each repeat."},
+    {"breaker.max_open", CONFIG_DURATION, "5m", 100 * MS, SECONDS(24 * 3600),
+     IN_CONFIG(breaker.open_max), .help = "How long it stays open at most."},
+    {"body_max", CONFIG_SIZE, "32MiB", 1024, MIB(256), IN_CONFIG(body_max), .restart = true,
+     .help = "Largest request body. Each is held until its request is answered, so that any target "
+             "can get it."},
+    {"body_memory", CONFIG_SIZE, "256MiB", MIB(1), MIB(1 << 20), IN_CONFIG(body_memory),
+     .restart = true, .help = "All held request bodies together; more are answered with 503."},
+    {"reply_headers", CONFIG_BOOL, "true", 0, 0, IN_CONFIG(reply_headers),
+     .help = "Send x-hotspare-served-by and its kin with each answer."},
+    {"log_requests", CONFIG_BOOL, "true", 0, 0, IN_CONFIG(log_requests),
+     .help = "Write one line of JSON per request. Never prompts, answers or keys."},
+    {"access_log", CONFIG_FILE, .offset = IN_CONFIG(access_log), .restart = true,
+     .help = "File for these lines; - is standard output. Without it: standard error."},
+    {"state_dir", CONFIG_FILE, .offset = IN_CONFIG(state_dir), .restart = true,
+     .help = "Directory where breakers outlive a restart. Without it: they do not."},
+    {"shared", CONFIG_PLANNED, .help = "Redis or Valkey shared by several replicas."},
+};
+const size_t config_row_count = ARRAY_LEN(config_rows);
+
+const struct config_row *config_row(struct span path)
+{
+    for (size_t i = 0; i < config_row_count; i++)
+        if (span_is(path, config_rows[i].path))
+            return &config_rows[i];
+    return NULL;
+}
+
+bool config_row_is_below(const struct config_row *row, const char *section, struct span *out_name)
+{
+    struct span rest = span_from(row->path);
+    size_t n = strlen(section);
+    if (n) {
+        if (!span_starts(rest, (struct span){section, n}))
+            return false;
+        rest = span_drop(rest, n);
+        if (rest.len == 0 || rest.at[0] != '.')
+            return false;
+        rest = span_drop(rest, 1);
+    }
+    *out_name = rest;
+    return span_find(rest, '.') < 0 && span_find(rest, '[') < 0;
+}
+
+const struct config_row *config_row_below(const char *section, struct span key)
+{
+    struct span name;
+    for (size_t i = 0; i < config_row_count; i++)
+        if (config_row_is_below(&config_rows[i], section, &name) && span_eq(name, key))
+            return &config_rows[i];
+    return NULL;
+}
+
+bool config_row_is_global(const struct config_row *row)
+{
+    return row->type >= CONFIG_LISTEN && !strchr(row->path, '*') && !strchr(row->path, '[');
+}
+
+void config_row_env(const struct config_row *row, char out[64])
+{
+    static const char prefix[] = "HOTSPARE_";
+    size_t n = sizeof(prefix) - 1;
+    assert(n + strlen(row->path) < 64);
+    memcpy(out, prefix, n);
+    for (const char *p = row->path; *p; p++)
+        out[n++] = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : '_';
+    out[n] = '\0';
+}
+
+static_assert(TARGET_KIND_COUNT <= CONFIG_WORDS_MAX, "room for every kind");
+
+size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WORDS_MAX])
+{
+    size_t n = 0;
+    switch (row->type) {
+    case CONFIG_SPEAKS:
+        out[n++] = "anthropic";
+        out[n++] = "openai";
+        break;
+    case CONFIG_AUTH:
+        out[n++] = "x-api-key";
+        out[n++] = "bearer";
+        break;
+    case CONFIG_BOOL:
+        out[n++] = "false";
+        out[n++] = "true";
+        break;
+    case CONFIG_KIND:
+        for (; n < TARGET_KIND_COUNT; n++)
+            out[n] = target_kind_name((enum target_kind)n);
+        break;
+    default:
+        break;
+    }
+    return n;
+}
+
+bool config_kind_is_planned(struct span word)
+{
+    return span_is(word, "azure-openai") || span_is(word, "gemini") || span_is(word, "bedrock") ||
+           span_is(word, "vertex");
+}
+
+const struct config_kind *config_kind(enum target_kind k)
+{
+    static const struct config_kind kinds[TARGET_KIND_COUNT] = {
+        [TARGET_ANTHROPIC] = {"https://api.anthropic.com", DIALECT_ANTHROPIC, .wants_key = true},
+        [TARGET_OPENAI] = {"https://api.openai.com/v1", DIALECT_OPENAI_CHAT, .wants_key = true,
+                           .wants_model = true},
+        [TARGET_OPENAI_COMPATIBLE] = {NULL, DIALECT_OPENAI_CHAT, .choose_dialect = true,
+                                      .wants_model = true},
+        [TARGET_VLLM] = {"http://127.0.0.1:8000/v1", DIALECT_OPENAI_CHAT, .wants_model = true},
+        [TARGET_LLAMA_CPP] = {"http://127.0.0.1:8080/v1", DIALECT_OPENAI_CHAT,
+                              .wants_model = false},
+        [TARGET_OLLAMA] = {"http://127.0.0.1:11434/v1", DIALECT_OPENAI_CHAT, .wants_model = true},
+        [TARGET_MISTRAL] = {"https://api.mistral.ai/v1", DIALECT_OPENAI_CHAT, .wants_key = true,
+                            .wants_model = true},
+        [TARGET_STANDIN] = {NULL, DIALECT_ANTHROPIC, .choose_dialect = true},
+    };
+    assert((unsigned)k < TARGET_KIND_COUNT);
+    return &kinds[k];
+}

@@ -1,0 +1,128 @@
+/* What follows from a target's kind (URL, dialect, how the key is sent), and what may not be: a key
+ * or a conversation sent in the clear to another machine, a target that is this gateway itself. */
+#include "serve/config_internal.h"
+
+#include <stdio.h>
+
+struct at { /* one target being finished */
+    struct config_reader *r;
+    struct config_target *t;
+    const struct config_kind *kind;
+    const struct config_node *node; /* NULL: not from a file */
+};
+
+static struct config_mark mark_of(const struct at *a, const char *key)
+{
+    const struct config_node *n = config_node_get(a->node, key);
+    return n ? config_mark_of(n) : config_mark_key(a->node);
+}
+
+static bool given(const struct at *a, const char *key)
+{
+    return config_node_get(a->node, key) != NULL;
+}
+
+/* The URL as it is used: OpenAI-style targets live under /v1, Claude's do not (their paths bring
+ * it). */
+static void normalise_url(struct at *a)
+{
+    struct config_target *t = a->t;
+    struct arena *arena = &a->r->c->arena;
+    const char *why;
+    struct url u;
+    enum err e = url_parse(span_from(t->url_text), &u, &why);
+    assert(e == ERR_OK); /* config_value.c has read it once */
+    const char *more = "";
+    if (t->dialect == DIALECT_ANTHROPIC && span_ends(u.path, SPAN("/v1")))
+        u.path.len -= 3;
+    else if (t->dialect != DIALECT_ANTHROPIC && u.path.len == 0)
+        more = "/v1";
+    bool six = span_find(u.host, ':') >= 0;
+    char port[8] = "";
+    if (u.port != (u.tls ? 443 : 80))
+        (void)snprintf(port, sizeof(port), ":%u", u.port);
+    t->url_text =
+        arena_printf(arena, "%s://%s%.*s%s%s%.*s%s", u.tls ? "https" : "http", six ? "[" : "",
+                     SPAN_FMT(u.host), six ? "]" : "", port, SPAN_FMT(u.path), more)
+            .at;
+    e = url_parse(span_from(t->url_text), &t->url, &why);
+    assert(e == ERR_OK);
+}
+
+static bool finish_url(struct at *a)
+{
+    struct config_reader *r = a->r;
+    if (!a->t->url_text && !a->kind->url) {
+        config_complain(r, mark_of(a, "kind"), false, "add url: http://host:port",
+                        "%s: kind %s has no URL of its own", r->path, target_kind_name(a->t->kind));
+        return false;
+    }
+    if (!a->t->url_text)
+        a->t->url_text = a->kind->url;
+    normalise_url(a);
+    const struct url *u = &a->t->url;
+    if (config_is_own_address(r->c, u->host, u->port))
+        config_complain(r, mark_of(a, "url"), false, "give the URL of the provider or engine",
+                        "%s.url: %s is this gateway itself", r->path, a->t->url_text);
+    if (!u->tls && !a->t->plain_http && !url_host_is_loopback(u->host))
+        config_complain(r, mark_of(a, "url"), false,
+                        "write https://, or add plain_http: true if nobody can listen in between",
+                        "%s.url: http:// to another machine sends key and conversations in the "
+                        "clear",
+                        r->path);
+    return true;
+}
+
+static void finish_dialect(struct at *a)
+{
+    if (!given(a, "speaks"))
+        a->t->dialect = a->kind->dialect;
+    else if (!a->kind->choose_dialect)
+        config_complain(a->r, mark_of(a, "speaks"), false, "remove it",
+                        "%s.speaks: what kind %s speaks is known", a->r->path,
+                        target_kind_name(a->t->kind));
+}
+
+static void finish_key(struct at *a)
+{
+    struct config_target *t = a->t;
+    if (t->dialect != DIALECT_ANTHROPIC) {
+        if (given(a, "auth") && !t->bearer)
+            config_complain(a->r, mark_of(a, "auth"), false, "remove it",
+                            "%s.auth: OpenAI-style targets take Authorization: Bearer only",
+                            a->r->path);
+        t->bearer = true;
+    }
+    if (t->key.form == SECRET_NONE && !given(a, "key") && a->kind->wants_key &&
+        !url_host_is_loopback(t->url.host))
+        config_complain(a->r, mark_of(a, "kind"), !a->node,
+                        t->kind == TARGET_ANTHROPIC ? "add key: env:ANTHROPIC_API_KEY"
+                        : t->kind == TARGET_OPENAI  ? "add key: env:OPENAI_API_KEY"
+                                                    : "add key: env:MISTRAL_API_KEY",
+                        "%s: has no key, and %.*s wants one", a->r->path, SPAN_FMT(t->url.host));
+    if (t->ca) {
+        (void)snprintf(a->r->path, sizeof(a->r->path), "targets.%s.ca", t->name);
+        config_check_file(a->r, mark_of(a, "ca"), t->ca);
+    }
+}
+
+void config_finish_targets(struct config_reader *r)
+{
+    struct config *c = r->c;
+    for (size_t i = 0; i < c->target_count; i++) {
+        struct at a = {r, &c->targets[i], NULL, r->targets ? r->targets[i] : NULL};
+        if (r->target_bad && r->target_bad[i])
+            continue;
+        a.kind = config_kind(a.t->kind);
+        (void)snprintf(r->path, sizeof(r->path), "targets.%s", a.t->name);
+        finish_dialect(&a);
+        if (finish_url(&a))
+            finish_key(&a);
+    }
+    r->path[0] = '\0';
+    const struct config_node *n = r->root ? config_node_get(r->root, "targets") : NULL;
+    if (r->root && c->target_count == 0 && (!n || n->type == NODE_MAP))
+        config_complain(r, config_mark_of(n), false,
+                        "add targets: { claude: { kind: anthropic, key: env:ANTHROPIC_API_KEY } }",
+                        "targets: nobody to answer");
+}

@@ -1,0 +1,4 @@
+#pragma once
+/* `hotspare serve`: the program itself. */
+
+int serve_main(int argc, char **argv);

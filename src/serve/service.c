@@ -1,0 +1,326 @@
+/* Snapshots, breakers that outlive them, and their file.
+ *
+ * The breaker file is written whole beside itself and renamed: `target/model<TAB>wall
+ * time<TAB>cause<TAB>repeats`. */
+#include "serve/service.h"
+
+#include "base/mem.h"
+#include "base/span.h"
+#include "serve/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct named_breaker {
+    struct named_breaker *next;
+    char *name;
+    struct breaker breaker;
+};
+
+void service_init(struct service *s, usec wall)
+{
+    *s = (struct service){.started_wall = wall};
+    pthread_mutex_init(&s->lock, NULL);
+    budget_init(&s->budget, 20, 3);
+    metrics_names_init(&s->names);
+}
+
+static void free_breakers(struct named_breaker *b)
+{
+    while (b) {
+        struct named_breaker *next = b->next;
+        pthread_mutex_destroy(&b->breaker.lock);
+        mem_free(b->name);
+        mem_free(b);
+        b = next;
+    }
+}
+
+void service_deinit(struct service *s)
+{
+    snapshot_unref(s->current);
+    free_breakers(s->breakers);
+    metrics_names_deinit(&s->names);
+    pthread_mutex_destroy(&s->lock);
+}
+
+/* ---- snapshots ---- */
+
+static void wipe_span(struct span s)
+{
+    if (s.at)
+        OPENSSL_cleanse((char *)(uintptr_t)s.at, s.len);
+    mem_free((char *)(uintptr_t)s.at);
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) > 1)
+        return;
+    for (size_t i = 0; i < s->config->target_count; i++) {
+        if (s->tls[i])
+            tls_client_unref(s->tls[i]);
+        wipe_span(s->credentials[i]);
+    }
+    if (s->api_tls)
+        tls_server_unref(s->api_tls);
+    if (s->admin_tls)
+        tls_server_unref(s->admin_tls);
+    client_keys_free(s->keys);
+    mem_free(s->breakers);
+    mem_free(s->tls);
+    mem_free(s->ca_marks);
+    mem_free(s->credentials);
+    mem_free(s->target_ids);
+    config_unref(s->config);
+    mem_free(s);
+}
+
+struct snapshot *service_snapshot(struct service *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct snapshot *now = s->current;
+    atomic_fetch_add(&now->refs, 1);
+    pthread_mutex_unlock(&s->lock);
+    return now;
+}
+
+/* The header line that carries a target's key. A key with CR or LF in it cannot be sent;
+ * config_load refuses it. */
+static struct span credential_lines(const struct config_target *t)
+{
+    const struct secret *key = &t->key.value;
+    if (key->len == 0)
+        return SPAN_EMPTY;
+    bool bearer = t->bearer || t->dialect != DIALECT_ANTHROPIC;
+    const char *before = bearer ? "authorization: Bearer " : "x-api-key: ";
+    struct buf line;
+    buf_init(&line, (size_t)16 << 10);
+    enum err e = buf_add_cstr(&line, before);
+    if (e == ERR_OK)
+        e = buf_add(&line, (struct span){key->at, key->len});
+    if (e == ERR_OK)
+        e = buf_add_cstr(&line, "\r\n");
+    if (e != ERR_OK)
+        buf_reset(&line);
+    return buf_span(&line); /* the snapshot keeps the memory */
+}
+
+static struct breaker *breaker_named(struct service *s, const char *name,
+                                     const struct breaker_config *config)
+{
+    struct named_breaker *b = s->breakers;
+    while (b && strcmp(b->name, name) != 0)
+        b = b->next;
+    if (!b) {
+        b = mem_new(struct named_breaker);
+        b->name = mem_strdup(name);
+        breaker_init(&b->breaker, config);
+        b->next = s->breakers;
+        s->breakers = b;
+    }
+    pthread_mutex_lock(&b->breaker.lock);
+    b->breaker.config = *config;
+    pthread_mutex_unlock(&b->breaker.lock);
+    return &b->breaker;
+}
+
+static void name_breakers(struct service *s, struct snapshot *snap)
+{
+    const struct config *c = snap->config;
+    for (size_t i = 0; i < c->route_count; i++)
+        for (size_t k = 0; k < c->routes[i].link_count; k++) {
+            const struct config_link *link = &c->routes[i].links[k];
+            char name[512];
+            (void)snprintf(name, sizeof name, "%s/%s", c->targets[link->target].name,
+                           link->model ? link->model : "");
+            snap->breakers[link->breaker] = breaker_named(s, name, &c->breaker);
+        }
+}
+
+static enum err open_certificate(const struct config_listen *at, const char *key,
+                                 struct tls_server **out, char why[256])
+{
+    const char *reason = "";
+    if (!at->cert)
+        return ERR_OK;
+    enum err e = tls_server_new(at->cert, at->key, out, &reason);
+    if (e != ERR_OK)
+        (void)snprintf(why, 256, "%s: %s", key, reason);
+    return e;
+}
+
+static struct ca_mark mark_of(const char *ca)
+{
+    struct stat s;
+    if (!ca || stat(ca, &s) != 0)
+        return (struct ca_mark){0};
+    return (struct ca_mark){.device = s.st_dev,
+                            .inode = s.st_ino,
+                            .size = (uint64_t)s.st_size,
+                            .changed_ns =
+                                s.st_ctim.tv_sec * (int64_t)1000000000 + s.st_ctim.tv_nsec};
+}
+
+static bool same_ca(const struct snapshot *a, size_t i, const struct snapshot *b, size_t k)
+{
+    const char *one = a->config->targets[i].ca, *two = b->config->targets[k].ca;
+    const struct ca_mark *m = &a->ca_marks[i], *n = &b->ca_marks[k];
+    if (!one || !two)
+        return one == two; /* the system's: read once in a process's life */
+    return strcmp(one, two) == 0 && m->device == n->device && m->inode == n->inode &&
+           m->size == n->size && m->changed_ns == n->changed_ns;
+}
+
+/* Targets with the same authorities share a client, also over reloads: the pools know their
+ * connections by it, and a new one at each reload would cost every warm connection and pile up. */
+static struct tls_client *known_tls(const struct snapshot *snap, size_t i,
+                                    const struct snapshot *before)
+{
+    for (size_t k = 0; k < i; k++)
+        if (snap->tls[k] && same_ca(snap, i, snap, k))
+            return tls_client_ref(snap->tls[k]);
+    for (size_t k = 0; before && k < before->config->target_count; k++)
+        if (before->tls[k] && same_ca(snap, i, before, k))
+            return tls_client_ref(before->tls[k]);
+    return NULL;
+}
+
+/* before: the snapshot in force, or NULL. Thread: main, the only one that replaces it. */
+static enum err open_tls(struct snapshot *snap, const struct snapshot *before, char why[256])
+{
+    enum err e = open_certificate(&snap->config->listen, "tls", &snap->api_tls, why);
+    if (e == ERR_OK)
+        e = open_certificate(&snap->config->admin, "admin_tls", &snap->admin_tls, why);
+    if (e != ERR_OK)
+        return e;
+    for (size_t i = 0; i < snap->config->target_count; i++) {
+        const struct config_target *t = &snap->config->targets[i];
+        if (!t->url.tls)
+            continue;
+        const char *reason = "";
+        snap->ca_marks[i] = mark_of(t->ca);
+        if ((snap->tls[i] = known_tls(snap, i, before)))
+            continue;
+        e = tls_client_new(t->ca, &snap->tls[i], &reason);
+        if (e != ERR_OK) {
+            (void)snprintf(why, 256, "targets.%s: %s", t->name, reason);
+            return e;
+        }
+    }
+    return ERR_OK;
+}
+
+static struct snapshot *snapshot_new(struct config *c)
+{
+    struct snapshot *snap = mem_new(struct snapshot);
+    atomic_store(&snap->refs, 1);
+    snap->config = c;
+    size_t n = c->target_count ? c->target_count : 1;
+    snap->breakers = mem_zalloc((c->breaker_count + 1) * sizeof *snap->breakers);
+    snap->tls = mem_zalloc(n * sizeof *snap->tls);
+    snap->ca_marks = mem_zalloc(n * sizeof *snap->ca_marks);
+    snap->credentials = mem_zalloc(n * sizeof *snap->credentials);
+    snap->target_ids = mem_zalloc(n * sizeof *snap->target_ids);
+    for (size_t i = 0; i < c->target_count; i++)
+        snap->credentials[i] = credential_lines(&c->targets[i]);
+    return snap;
+}
+
+enum err service_adopt(struct service *s, struct config *c, char why[256])
+{
+    struct snapshot *snap = snapshot_new(c);
+    enum err e = open_tls(snap, s->current, why);
+    if (e != ERR_OK) {
+        snapshot_unref(snap);
+        return e;
+    }
+    uint8_t pepper[32];
+    if (RAND_bytes(pepper, sizeof pepper) != 1) {
+        (void)snprintf(why, 256, "no randomness for the keys' pepper");
+        snapshot_unref(snap);
+        return ERR_INTERNAL;
+    }
+    snap->keys = client_keys_new(c, pepper);
+    OPENSSL_cleanse(pepper, sizeof pepper);
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < c->target_count; i++)
+        snap->target_ids[i] = metrics_names_row(&s->names, c->targets[i].name);
+    name_breakers(s, snap);
+    struct snapshot *old = s->current;
+    s->current = snap;
+    pthread_mutex_unlock(&s->lock);
+    snapshot_unref(old);
+    return ERR_OK;
+}
+
+/* ---- breakers over restarts ---- */
+
+static bool write_breakers(struct service *s, FILE *to, usec now, usec wall)
+{
+    for (struct named_breaker *b = s->breakers; b; b = b->next) {
+        struct breaker_saved saved;
+        if (!breaker_save(&b->breaker, now, wall, &saved))
+            continue;
+        if (fprintf(to, "%s\t%" PRId64 "\t%u\t%u\n", b->name, saved.retry_at_wall, saved.cause,
+                    saved.opened_in_row) < 0)
+            return false;
+    }
+    return fflush(to) == 0;
+}
+
+void service_save_breakers(struct service *s, const char *state_dir, usec now, usec wall)
+{
+    char path[1024], fresh[1040];
+    (void)mkdir(state_dir, 0700); /* it may be there; the open below tells */
+    (void)snprintf(path, sizeof path, "%s/breakers", state_dir);
+    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    FILE *to = fd >= 0 ? fdopen(fd, "w") : NULL;
+    pthread_mutex_lock(&s->lock);
+    bool good = to && write_breakers(s, to, now, wall);
+    pthread_mutex_unlock(&s->lock);
+    if (to)
+        good = fclose(to) == 0 && good;
+    else if (fd >= 0)
+        (void)close(fd);
+    if (!good || rename(fresh, path) != 0)
+        log_line(LOG_WARN, "breakers_not_saved", "file", path, "why", strerror(errno), NULL);
+}
+
+static void restore_line(struct service *s, struct span line, usec now, usec wall)
+{
+    struct span name, at, cause, repeats;
+    uint64_t c, n;
+    int64_t retry;
+    if (!span_next(&line, '\t', &name) || !span_next(&line, '\t', &at) ||
+        !span_next(&line, '\t', &cause) || !span_next(&line, '\t', &repeats) ||
+        span_i64(at, &retry) != ERR_OK || span_u64(cause, &c) != ERR_OK ||
+        span_u64(repeats, &n) != ERR_OK || c >= CAUSE_COUNT || n > 1000)
+        return; /* a damaged line costs one probe, no more */
+    struct breaker_saved saved = {
+        .retry_at_wall = retry, .cause = (uint32_t)c, .opened_in_row = (uint32_t)n};
+    for (struct named_breaker *b = s->breakers; b; b = b->next)
+        if (span_is(name, b->name))
+            breaker_restore(&b->breaker, now, wall, &saved);
+}
+
+void service_load_breakers(struct service *s, const char *state_dir, usec now, usec wall)
+{
+    char path[1024], line[2048];
+    (void)snprintf(path, sizeof path, "%s/breakers", state_dir);
+    FILE *from = fopen(path, "re");
+    if (!from)
+        return; /* none yet */
+    pthread_mutex_lock(&s->lock);
+    while (fgets(line, sizeof line, from))
+        restore_line(s, span_trim(span_from(line)), now, wall);
+    pthread_mutex_unlock(&s->lock);
+    (void)fclose(from); /* read only */
+}
