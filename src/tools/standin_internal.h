@@ -1,0 +1,147 @@
+#pragma once
+/* Shared by standin.c (options, doors, control), standin_fault.c (the catalogue of faults),
+ * standin_answer.c (one answer, piece by piece) and standin_write.c (the words of each dialect).
+ * Nobody else includes it. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "conn/server.h"
+#include "json/json.h"
+
+#define STANDIN_TOOLS 8
+#define STANDIN_FAULTS 16
+#define STANDIN_PARTS 4
+
+enum speech { SPEAK_MESSAGES, SPEAK_CHAT, SPEAK_COMPLETIONS };
+
+enum fault_kind {
+    FAULT_REFUSED,
+    FAULT_RESET,
+    FAULT_SILENT,
+    FAULT_HEADERS_ONLY,
+    FAULT_PINGS_ONLY,
+    FAULT_STATUS,
+    FAULT_HTML,
+    FAULT_HTML_STATUS,
+    FAULT_ERROR_FIRST,
+    FAULT_ERROR_AFTER_START,
+    FAULT_ERROR,
+    FAULT_CUT,
+    FAULT_CUT_BYTES,
+    FAULT_RST,
+    FAULT_STALL,
+    FAULT_GARBAGE,
+    FAULT_SLOW_FIRST
+};
+
+struct fault_row {
+    const char *name;
+    enum fault_kind kind;
+    int status;                   /* FAULT_STATUS and HTML_STATUS */
+    const char *type, *message;   /* Anthropic's words */
+    const char *code, *chat_type; /* OpenAI's; NULL = by status */
+    const char *help;
+};
+extern const struct fault_row fault_rows[];
+extern const size_t fault_row_count;
+
+struct fault {
+    const struct fault_row *row;
+    uint64_t at; /* events, deltas or bytes */
+    uint32_t percent;
+    int64_t retry_after; /* seconds; -1 = header not sent */
+    int64_t times;       /* left; -1 = for ever */
+    usec until;          /* loop time; USEC_NEVER = for ever */
+    usec delay;          /* slow-first */
+    uint64_t committed;
+};
+
+/* Reads NAME[@K][:PERCENT%][,retry-after=S][,for=DUR][,times=N] and, for slow-first, =DUR. out_why:
+ * static sentence. */
+enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why);
+enum err duration_parse(struct span text, usec *out); /* 300ms, 2s, 1m */
+
+struct tool_plan {
+    const char *name;
+    struct span input; /* JSON text */
+};
+
+struct standin {
+    struct loop *loop;
+    struct server *server;
+    const char *name, *model, *key;
+    const char *host;
+    uint16_t port;
+    uint64_t words, thinking, rate;
+    usec first_token;
+    struct tool_plan tools[STANDIN_TOOLS];
+    size_t tool_count;
+    struct fault faults[STANDIN_FAULTS];
+    size_t fault_count;
+    struct span replay_body;
+    int replay_status;
+    bool replaying, replay_stream;
+    struct arena arena;
+    struct timer relisten; /* refused: closes the server, and opens it again */
+    struct buf last;       /* the last request's body */
+    struct buf
+        seen; /* and what else it was, as JSON members: model, stream, names of its headers */
+    struct {
+        uint64_t requests, streams, aborted, in_flight;
+    } stats;
+    uint64_t serial;
+};
+
+enum part_kind { PART_THINKING, PART_TEXT, PART_TOOL };
+struct part {
+    enum part_kind kind;
+    uint64_t pieces;
+    const struct tool_plan *tool;
+};
+
+enum answer_stage {
+    STAGE_START,
+    STAGE_OPEN,
+    STAGE_PIECE,
+    STAGE_CLOSE,
+    STAGE_FINISH,
+    STAGE_USAGE,
+    STAGE_LAST,
+    STAGE_OVER
+};
+
+struct answer { /* in the request's arena */
+    struct standin *standin;
+    struct request *request;
+    enum speech speech;
+    bool stream, include_usage, json_only;
+    uint64_t serial, images, prompt_words;
+    const char *stop;          /* "end_turn" "max_tokens" "stop_sequence" "tool_use" */
+    struct span stop_sequence; /* raw string content */
+    struct span model;         /* raw string content */
+    struct part parts[STANDIN_PARTS];
+    size_t part_count;
+    uint64_t output_words;
+
+    const struct fault *fault; /* the one this answer commits, its own copy; or NULL */
+    struct timer timer;
+    bool waiting; /* for the client to take what is queued */
+    enum answer_stage stage;
+    size_t part;
+    uint64_t piece, events, deltas, bytes;
+    bool pinged, is_delta; /* is_delta: the last event written carries content */
+};
+
+/* standin_answer.c */
+void answer_request(struct standin *s, struct request *r, enum speech speech);
+void answer_gone(struct answer *a);
+void answer_drained(struct answer *a);
+
+/* standin_write.c */
+bool write_next_event(struct answer *a, struct buf *to); /* false: there is none left */
+void write_whole(struct answer *a, struct buf *to);
+/* row may be NULL. id: the one in the request-id header. */
+void write_error(enum speech speech, int status, const struct fault_row *row, const char *type,
+                 const char *message, struct span id, struct buf *to);
+struct span write_request_id(const struct answer *a); /* "req_NAME_000001" */
+void write_stream_error(const struct answer *a, struct buf *to);
+void write_ping(const struct answer *a, struct buf *to);
