@@ -1,3 +1,60 @@
-all:
-	meson setup build --reconfigure 2>/dev/null || meson setup build
-	ninja -C build
+# The menu. Meson does the work (meson.build); each variant has its own folder under build/.
+# Each target first runs scripts/bootstrap, which installs what is missing on Debian and says so;
+# BOOTSTRAP=: leaves the machine alone.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BOOTSTRAP ?= scripts/bootstrap
+FUZZ_SECONDS ?= 60
+
+.PHONY: all demo test asan bench fuzz lint fmt sweep install uninstall clean help
+
+all: ## the program: build/hotspare
+	@$(BOOTSTRAP) build
+	@scripts/build release
+
+demo: all ## a provider dies, nobody notices: 20 conversations, under 30 seconds
+	@build/hotspare demo
+
+test: ## everything the continuous integration runs; ends with "N passed, N failed, N skipped"
+	@$(BOOTSTRAP) test
+	@python3 tests/run
+
+asan: ## unit and simulator tests under address and undefined-behaviour checks
+	@$(BOOTSTRAP) fuzz lint
+	@python3 tests/run --only build-asan,unit-asan
+
+bench: ## CPU per request and per streamed event, against nginx
+	@$(BOOTSTRAP) bench
+	@scripts/build release
+	@python3 bench/run
+
+fuzz: ## every fuzz driver for FUZZ_SECONDS seconds each
+	@$(BOOTSTRAP) fuzz
+	@scripts/build fuzz
+	@python3 tests/run --only fuzz --fuzz-seconds $(FUZZ_SECONDS)
+
+lint: ## layers, format, clang-tidy
+	@$(BOOTSTRAP) lint
+	@python3 tests/run --only layers,format,tidy
+
+fmt: ## clang-format on every C file
+	@$(BOOTSTRAP) fmt
+	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format-14 -i
+
+sweep: ## slow checks for a person to read: thread sanitizer, valgrind, gcc -fanalyzer
+	@$(BOOTSTRAP) test
+	@scripts/sweep
+
+install: all ## DESTDIR and PREFIX (default /usr/local) are honoured
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -m 755 build/hotspare "$(DESTDIR)$(PREFIX)/bin/hotspare"
+	install -m 644 man/hotspare.1 "$(DESTDIR)$(PREFIX)/share/man/man1/hotspare.1"
+
+uninstall: ## takes away what install put there
+	rm -f "$(DESTDIR)$(PREFIX)/bin/hotspare" "$(DESTDIR)$(PREFIX)/share/man/man1/hotspare.1"
+
+clean: ## takes build/ away
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

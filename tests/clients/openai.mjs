@@ -1,0 +1,80 @@
+// The OpenAI TypeScript SDK as a client of hotspare serve. Run by test_typescript.py.
+import OpenAI from "openai";
+import { assert, claim, env, lastRequest, weather } from "./ts_check.mjs";
+
+const client = new OpenAI({ baseURL: `${env.BASE_URL}/v1`, apiKey: "sk-any", maxRetries: 0, timeout: 30000 });
+const ask = { model: "gpt-5.6", messages: [{ role: "system", content: "Be brief." }, { role: "user", content: "Count." }] };
+const tool = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "Weather of a city",
+    parameters: { type: "object", properties: { city: { type: "string" }, days: { type: "integer" } }, required: ["city"] },
+  },
+};
+
+function checkChoice(choice, text = env.WORDS) {
+  assert.equal(choice.message.role, "assistant");
+  assert.equal(choice.message.content, text);
+  assert.equal(choice.finish_reason, "stop");
+}
+
+await claim("openai_typescript_whole", async () => {
+  const { data, response } = await client.chat.completions.create(ask).withResponse();
+  checkChoice(data.choices[0]);
+  assert.ok(data.usage.completion_tokens > 0);
+  assert.equal(response.headers.get("x-hotspare-served-by"), "spare");
+});
+
+await claim("openai_typescript_stream", async () => {
+  let text = "";
+  const reasons = [];
+  for await (const chunk of await client.chat.completions.create({ ...ask, stream: true })) {
+    assert.equal(chunk.object, "chat.completion.chunk");
+    for (const choice of chunk.choices) {
+      text += choice.delta.content ?? "";
+      if (choice.finish_reason) reasons.push(choice.finish_reason);
+    }
+  }
+  assert.equal(text, env.WORDS);
+  assert.deepEqual(reasons, ["stop"]);
+});
+
+await claim("openai_typescript_stream_helper", async () => {
+  checkChoice((await client.chat.completions.stream(ask).finalChatCompletion()).choices[0]);
+});
+
+await claim("openai_typescript_image", async () => {
+  const image = { type: "image_url", image_url: { url: `data:image/png;base64,${env.PNG}` } };
+  const body = { ...ask, messages: [{ role: "user", content: [{ type: "text", text: "What is it?" }, image] }] };
+  checkChoice((await client.chat.completions.create(body)).choices[0], env.WORDS + env.SAW_ONE);
+  const blocks = (await lastRequest(env.SPARE_URL)).messages.flatMap((m) => (Array.isArray(m.content) ? m.content : []));
+  assert.deepEqual(blocks.filter((b) => b.type === "image").map((b) => b.source), [{ type: "base64", media_type: "image/png", data: env.PNG }]);
+});
+
+for (const streamed of [false, true]) {
+  await claim(`openai_typescript_tools_round_trip${streamed ? "_streamed" : ""}`, async () => {
+    const turn = async (messages) => {
+      const body = { model: "gpt-tools-1", tools: [tool], messages };
+      return (await (streamed ? client.chat.completions.stream(body).finalChatCompletion() : client.chat.completions.create(body))).choices[0];
+    };
+    const question = { role: "user", content: "Weather?" };
+    const first = await turn([question]);
+    assert.equal(first.finish_reason, "tool_calls");
+    const call = first.message.tool_calls[0];
+    assert.equal(call.function.name, "get_weather");
+    assert.deepEqual(JSON.parse(call.function.arguments), weather);
+    checkChoice(await turn([question, first.message, { role: "tool", tool_call_id: call.id, content: "rain" }]));
+    const blocks = (await lastRequest(env.CALLER_URL)).messages.flatMap((m) => (Array.isArray(m.content) ? m.content : []));
+    const uses = blocks.filter((b) => b.type === "tool_use");
+    assert.deepEqual(uses.map((b) => b.input), [weather]);
+    const results = blocks.filter((b) => b.type === "tool_result");
+    assert.deepEqual(results.map((b) => b.tool_use_id), [uses[0].id]);
+    assert.ok(JSON.stringify(results).includes("rain"));
+  });
+}
+
+await claim("openai_typescript_errors_are_typed", async () => {
+  const bad = client.chat.completions.create({ ...ask, messages: [{ role: "nobody", content: "x" }] });
+  await assert.rejects(bad, (e) => e instanceof OpenAI.BadRequestError && Boolean(e.message));
+});
