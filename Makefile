@@ -31,7 +31,7 @@ bench: ## CPU per request and per streamed event, against nginx
 fuzz: ## every fuzz driver for FUZZ_SECONDS seconds each
 	@$(BOOTSTRAP) fuzz
 	@scripts/build fuzz
-	@python3 tests/run --only fuzz --fuzz-seconds $(FUZZ_SECONDS)
+	@python3 tests/run --only fuzz --fuzz-seed 0 --fuzz-seconds $(FUZZ_SECONDS)
 
 lint: ## layers, format, clang-tidy
 	@$(BOOTSTRAP) lint

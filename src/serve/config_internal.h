@@ -73,6 +73,9 @@ struct config_complaint {
 /* Reads a scalar into its field of `base`. Texts are copied into `a`. */
 MUST_USE bool config_read_value(const struct config_row *row, struct arena *a, struct span text,
                                 void *base, struct config_complaint *out);
+/* Names are one line of UTF-8 without controls and without what YAML folds: they are shown, logged
+ * and sent. */
+MUST_USE bool config_check_text(struct span text, struct config_complaint *out);
 /* Writes it as YAML that config_read_value takes. false: not set, nothing written. */
 bool config_write_value(const struct config_row *row, const void *base, struct buf *out);
 /* A YAML scalar: plain where it is safe, else in double quotes. */

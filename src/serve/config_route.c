@@ -77,6 +77,11 @@ static void add_link(struct config_reader *r, struct config_route *route,
                         r->path);
         return;
     }
+    struct config_complaint why = {0};
+    if (slash >= 0 && !config_check_text(model, &why)) {
+        config_complain(r, at, false, why.fix, "%s: %s", r->path, why.what);
+        return;
+    }
     struct config_link link = {.target = (size_t)target};
     link.model = model.len ? arena_cstr(&r->c->arena, model) : r->c->targets[link.target].model;
     for (size_t i = 0; i < route->link_count; i++)

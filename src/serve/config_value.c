@@ -202,7 +202,7 @@ static bool is_odd(const char *at, size_t len)
     return false;
 }
 
-static bool check_text(struct span text, struct config_complaint *out)
+bool config_check_text(struct span text, struct config_complaint *out)
 {
     if (text.len == 0)
         return no(out, "empty", "give it a value, or remove the key");
@@ -220,7 +220,7 @@ static bool check_text(struct span text, struct config_complaint *out)
 static bool read_text(struct arena *a, struct span text, const char **out_text,
                       struct config_complaint *out)
 {
-    if (!check_text(text, out))
+    if (!config_check_text(text, out))
         return false;
     *out_text = arena_cstr(a, text);
     return true;
@@ -254,7 +254,7 @@ static bool read_secret(struct arena *a, struct span text, struct config_secret 
         const char *prefix;
         enum secret_form form;
     } forms[] = {{"env:", SECRET_ENV}, {"file:", SECRET_FILE}, {"cred:", SECRET_CRED}};
-    if (!check_text(text, out))
+    if (!config_check_text(text, out))
         return false;
     *to = (struct config_secret){.form = SECRET_LITERAL};
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {

@@ -397,6 +397,11 @@ static const struct row rows[] = {
      "  a: { kind: vllm, model: \"a\\nb\" }\n",
      "2:27: error: targets.a.model: holds a control character or is no UTF-8 // remove it; line "
      "breaks count\n"},
+    {"a line break, as YAML has them, in a chain's model",
+     "targets: { a: { kind: vllm } }\n"
+     "models: [ { match: '*', chain: [ \"a/\\x85x\" ] } ]\n",
+     "2:34: error: models[0].chain[0]: holds a control character or is no UTF-8 // remove it; line "
+     "breaks count\n"},
     {"warnings: a key in the file",
      "targets:\n"
      "  a: { kind: anthropic, key: sk-literal-1 }\n",
