@@ -24,10 +24,10 @@ static const struct call_events call_events = {
 
 /* ---- the request in the target's words ---- */
 
-static bool starts_with_any(struct span name, const char *const *prefixes, size_t count)
+static bool starts_with_any(struct span name, const struct span *prefixes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (span_istarts(name, span_from(prefixes[i])))
+        if (span_istarts(name, prefixes[i]))
             return true;
     return false;
 }
@@ -36,9 +36,10 @@ static bool starts_with_any(struct span name, const char *const *prefixes, size_
  * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
 static bool forwards_field(struct span name)
 {
-    static const char *const prefixes[] = {"anthropic-",      "openai-beta", "x-claude-code-",
-                                           "x-stainless-",    "x-app",       "user-agent",
-                                           "idempotency-key", "traceparent"};
+    static const struct span prefixes[] = {SPAN_INIT("anthropic-"),      SPAN_INIT("openai-beta"),
+                                           SPAN_INIT("x-claude-code-"),  SPAN_INIT("x-stainless-"),
+                                           SPAN_INIT("x-app"),           SPAN_INIT("user-agent"),
+                                           SPAN_INIT("idempotency-key"), SPAN_INIT("traceparent")};
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
@@ -344,9 +345,10 @@ static void observe(void *ctx, const struct chat_event *e)
 
 static bool relays_field(struct span name)
 {
-    static const char *const prefixes[] = {"request-id",     "x-request-id",  "anthropic-",
-                                           "openai-",        "x-ratelimit-",  "retry-after",
-                                           "x-should-retry", "traceresponse", "cf-ray"};
+    static const struct span prefixes[] = {
+        SPAN_INIT("request-id"),     SPAN_INIT("x-request-id"),  SPAN_INIT("anthropic-"),
+        SPAN_INIT("openai-"),        SPAN_INIT("x-ratelimit-"),  SPAN_INIT("retry-after"),
+        SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"), SPAN_INIT("cf-ray")};
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
