@@ -26,6 +26,7 @@ struct lossy {
     size_t count;
 };
 void lossy_add(struct lossy *l, const char *name);
+bool lossy_has(const struct lossy *l, const char *name);
 /* "cache_control,thinking" into out; truncates at whole names. Returns the length. */
 size_t lossy_format(const struct lossy *l, char *out, size_t cap);
 
