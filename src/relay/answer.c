@@ -129,11 +129,12 @@ static struct span id_for(struct exchange *x)
 
 void answer_writer_new(struct exchange *x)
 {
-    int64_t now = loop_wall(x->relay->loop) / USEC_PER_SEC;
+    if (x->seen_created == 0)
+        x->seen_created = loop_wall(x->relay->loop) / USEC_PER_SEC;
     struct writer_options o = {.request = &x->canonical,
                                .id = x->seen_id.len ? x->seen_id : id_for(x),
                                .model = x->seen_model.len ? x->seen_model : x->model,
-                               .created = x->seen_created ? x->seen_created : now};
+                               .created = x->seen_created};
     x->writer = x->door->writer_new(x->arena, &o, x->stream, &x->out);
 }
 

@@ -174,6 +174,7 @@ static void forget_answer(struct exchange *x)
     x->hold.on = false;
     x->writer = NULL;
     x->seen_id = x->seen_model = SPAN_EMPTY;
+    x->seen_created = 0;
 }
 
 void attempt_begin(struct exchange *x, size_t link_index)

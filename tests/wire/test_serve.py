@@ -112,8 +112,8 @@ with claim("a_spare_of_the_same_dialect_gets_the_models_name_changed_and_nothing
         expect(request("GET", spare.url + "/_standin/last").body, body.replace(b'"claude-x"', b'"other-model"'))
 
 for fault in ["rst@8", "error@4", "garbage@6", "stall@7", "cut-bytes@1100"]:
-    with claim("after_the_first_token_an_error_event_ends_the_stream_" + re.sub(r"\W+", "_", fault)):
-        with Standin("lead", fault=fault, rate=40) as lead, Standin("spare") as spare, pair(lead, spare) as s:
+    with claim("where_nobody_can_go_on_an_error_event_ends_the_stream_" + re.sub(r"\W+", "_", fault)):
+        with Standin("lead", words=60, fault=fault) as lead, Standin("spare", fault="529") as spare, pair(lead, spare) as s:
             reply = post_json(s.url + "/v1/messages", messages(stream=True))
             names = [name for name, _ in sse_events(reply.text)]
             expect((reply.status, names[-1], "message_stop" in names), (200, "error", False), f"{names}")
