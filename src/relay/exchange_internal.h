@@ -4,6 +4,8 @@
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/exchange.h"
+#include "relay/identity.h"
+#include "relay/pace.h"
 
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
 
@@ -50,6 +52,7 @@ struct attempt {
     struct buf gathered; /* whole bodies */
     struct reply_reader *reader;
     usec started, deadline, last_content;
+    struct pace pace;
 };
 
 struct exchange {
@@ -67,6 +70,8 @@ struct exchange {
     bool canonical_read;
     struct lossy lossy; /* of the last attempt */
     struct chain_walk walk;
+    struct identity identity;      /* of its conversation; NONE when there is nothing to choose */
+    struct affinity_choice choice; /* unless NONE */
     struct attempt attempt;
     struct failure first, last;
     bool failed_once;
