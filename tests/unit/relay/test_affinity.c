@@ -359,6 +359,37 @@ static void memory_is_bounded_and_the_longest_unheard_of_goes_first(void **state
     affinity_unref(r.affinity);
 }
 
+static struct route shared;
+
+static void *work(void *arg)
+{
+    uint64_t mine = (uintptr_t)arg * UINT64_C(0x9e3779b97f4a7c15);
+    for (int i = 0; i < 20000; i++) {
+        mine = mine * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        uint64_t id = (mine >> 40) % 500;
+        served(&shared, id, (mine >> 33) % 3, SEC + i);
+        if (i % 1000 == 0)
+            affinity_set(shared.affinity, &config);
+    }
+    return NULL;
+}
+
+static void several_workers_share_one_memory(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    route_begin(&shared, &config);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)(i + 1)), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_in_range(affinity_count(shared.affinity), 1, 500);
+    for (uint64_t id = 0; id < 500; id++)
+        served(&shared, id, 0, 100 * SEC); /* all are home again */
+    assert_int_equal(affinity_count(shared.affinity), 0);
+    affinity_unref(shared.affinity);
+}
+
 /* ---- random outages ---- */
 
 #define TALKS 400
@@ -502,6 +533,7 @@ int main(void)
         cmocka_unit_test(the_conversation_that_was_the_trial_stays_with_the_lead),
         cmocka_unit_test(not_sticky_keeps_nothing_and_follows_the_ramp_alone),
         cmocka_unit_test(memory_is_bounded_and_the_longest_unheard_of_goes_first),
+        cmocka_unit_test(several_workers_share_one_memory),
         cmocka_unit_test(no_conversation_moves_while_its_target_is_well_and_nothing_is_due),
     };
     return cmocka_run_group_tests_name("affinity", tests, NULL, NULL);
