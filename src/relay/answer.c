@@ -26,7 +26,7 @@ static struct span switched_value(struct exchange *x)
         x->failed_once ? x->first.cause
                        : breaker_view(x->route->breakers[0], loop_now(x->relay->loop)).last_cause;
     return arena_printf(x->arena, "%s>%s; %s", x->route->links[0].target->name,
-                        x->attempt.link->target->name, cause_facts(cause)->name);
+                        x->attempt.link->target->name, exchange_switch_name(cause));
 }
 
 static void add_our_fields(struct exchange *x, struct reply_fields *f, bool served)

@@ -298,12 +298,22 @@ bool attempt_overdue(struct exchange *x, usec now)
                                 : "no content within the stall deadline");
         return true;
     }
+    if (pace_check(&at->pace, now) && chain_has_other(&x->walk, at->index, now)) {
+        fail(x, ERR_TIMEOUT, CALL_BODY, NULL, true, "slower than deadlines.min_rate");
+        return true;
+    }
     return false;
 }
 
 usec attempt_next_check(const struct exchange *x)
 {
-    return x->attempt.paused && !x->attempt.ended ? x->deadline : x->attempt.deadline;
+    const struct attempt *at = &x->attempt;
+    usec pace = pace_next_check(&at->pace);
+    if (at->ended)
+        return at->deadline;
+    if (at->paused)
+        return x->deadline;
+    return pace < at->deadline ? pace : at->deadline;
 }
 
 /* The client was slow, not the target, whose time begins anew. */
@@ -314,6 +324,8 @@ void attempt_resume(struct exchange *x)
     at->paused = false;
     at->last_content = now;
     at->deadline = now + (at->ended ? TAIL_TIME : x->relay->deadlines.stall);
+    if (at->pace.until > 0)
+        pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
     call_resume(at->call);
     exchange_rearm(x);
 }
@@ -330,6 +342,8 @@ void attempt_content(struct exchange *x)
         x->stall_max = now - x->last_content;
     at->last_content = x->last_content = now;
     at->deadline = now + x->relay->deadlines.stall;
+    if (at->streaming && at->pace.until == 0)
+        pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
     exchange_attempt_works(x);
 }
 
@@ -369,6 +383,7 @@ static void observe(void *ctx, const struct chat_event *e)
         x->stream_error.param = arena_copy(x->arena, e->error->param);
         return;
     }
+    pace_add(&at->pace, e->text.at);
     if (e->type == CHAT_EV_END)
         at->ended = true;
     if (x->splice.active) {

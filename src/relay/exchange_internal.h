@@ -4,6 +4,8 @@
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/exchange.h"
+#include "relay/identity.h"
+#include "relay/pace.h"
 #include "relay/seam.h"
 
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
@@ -51,6 +53,7 @@ struct attempt {
     struct buf gathered; /* whole bodies */
     struct reply_reader *reader;
     usec started, deadline, last_content;
+    struct pace pace;
 };
 
 /* A tool call's events wait in `out`, from `from` on, until it is complete. */
@@ -90,6 +93,8 @@ struct exchange {
     bool canonical_read;
     struct lossy lossy; /* of the last attempt */
     struct chain_walk walk;
+    struct identity identity;      /* of its conversation; NONE when there is nothing to choose */
+    struct affinity_choice choice; /* unless NONE */
     struct attempt attempt;
     struct failure first, last;
     bool failed_once;

@@ -154,7 +154,8 @@ static void put_line(struct access_log *a, struct json_out *w, const struct exch
     put_key(w, "outcome", exchange_outcome_name(r->outcome));
     put_attempts(w, r);
     put_key(w, "switched_from", r->switched_from);
-    put_key(w, "switch_reason", r->switched_from ? cause_facts(r->switch_cause)->name : NULL);
+    put_key(w, "switch_reason", r->switched_from ? exchange_switch_name(r->switch_cause) : NULL);
+    put_key(w, "conversation_source", r->conversation_source);
     put_splices(w, &r->splices);
     put_ms(w, "ttft_ms", r->started, r->first_content);
     put_ms(w, "dur_ms", r->started, r->ended);

@@ -212,7 +212,7 @@ static void write_switches(struct scrape *s)
                     line(s, n,
                          "hotspare_switches_total{from=\"%s\",to=\"%s\",reason=\"%s\",mode="
                          "\"auto\"}",
-                         s->names->at[f], s->names->at[t], result_name(c));
+                         s->names->at[f], s->names->at[t], exchange_switch_name((enum cause)c));
             }
     head(s, "hotspare_rescues_total", "counter",
          "Complete answers after the lead had failed or was skipped.");

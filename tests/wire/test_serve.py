@@ -129,6 +129,35 @@ with claim("the_breaker_spares_a_dead_lead_its_requests_and_lets_it_back"):
         served = [post_json(s.url + "/v1/messages", messages()).headers["x-hotspare-served-by"] for _ in range(4)]
         expect(served[-1], "lead", f"who served ({served})")
 
+with claim("after_an_outage_a_few_conversations_return_first_and_it_is_told"):
+    with Standin("lead", fault="500") as lead, Standin("spare") as spare, \
+            pair(lead, spare, more="breaker: { failures: 1, open: 300ms, max_open: 300ms }\nreturn: { ramp: 60s }\n") as s:
+        def served():
+            replies = [post_json(s.url + "/v1/messages", messages(), {"x-claude-code-session-id": f"canary-session-{i}"}) for i in range(60)]
+            expect({reply.status for reply in replies}, {200})
+            return [reply.headers["x-hotspare-served-by"] for reply in replies], replies
+        expect(set(served()[0]), {"spare"}, "while the lead is out")
+        lead.faults("none")
+        time.sleep(0.6)
+        served()  # one of them is the trial that closes the breaker
+        again, replies = served()
+        expect_true(1 <= again.count("lead") < 20, f"some 5 % and the trial are with the lead: {again}")
+        expect(served()[0], again, "the same ones each time")
+        first = again.index("spare")
+        expect(replies[first].headers["x-hotspare-switched"], "lead>spare; returning")
+        status = request("GET", s.admin + "/api/status").json
+        told = status["targets"][0]
+        expect((told["target"], told["state"], told["return_percent"], told["relapses"]), ("lead", "closed", 5, 0))
+        expect_true(0 < told["return_next_ms"] <= 60000, f"the next step is told: {told}")
+        expect((status["answering"], status["lead_answering"]), ("spare", False), "who answers most")
+        m = s.metrics()
+        expect(m['hotspare_return_ratio{target="lead",model=""}'], 0.05)
+        expect(m['hotspare_return_ratio{target="spare",model="other-model"}'], 1)
+        expect(m['hotspare_switches_total{from="lead",to="spare",reason="returning",mode="auto"}'] > 50, True)
+        line = json.loads(s.wait_for(r'^\{.*"switch_reason":"returning".*').group(0))
+        expect(line["conversation_source"], "session")
+        expect_true("canary-session" not in s.said(), "which one it is stays unsaid")
+
 with claim("breakers_outlive_a_restart_when_a_state_folder_is_set"):
     with tempfile.TemporaryDirectory() as state, Standin("lead", fault="org-disabled") as lead, Standin("spare") as spare:
         for _ in range(2):
