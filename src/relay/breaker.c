@@ -4,7 +4,8 @@
  *     OPEN --(retry_at passes, or a request is forced through)--> HALF_OPEN
  *     HALF_OPEN --(the trial succeeds)--> CLOSED
  *     HALF_OPEN --(the trial fails)--> OPEN, for twice as long; a forced one: for what was left
- *     HALF_OPEN --(a forced trial ends without saying anything)--> OPEN, for what was left
+ *     HALF_OPEN --(a forced trial says nothing: it ends, or takes too long)--> OPEN, for what was
+ * left
  *
  * How long it stays open: `open`, doubled for each time it opened without having closed in between,
  * at least the cause's horizon (an account is not back in 30 s), all of it up to open_max, give or
@@ -93,28 +94,48 @@ static void begin_trial(struct breaker *b, usec now)
     b->trial_forced = now < b->retry_at;
 }
 
+static bool trial_came_early(const struct breaker *b, usec now)
+{
+    return b->state == BREAKER_HALF_OPEN && b->trial_forced && now < b->retry_at;
+}
+
 static usec at_least_one(usec wait)
 {
     return wait > 0 ? wait : 1;
+}
+
+static bool trial_is_late(const struct breaker *b, usec now)
+{
+    return b->state == BREAKER_HALF_OPEN && b->trial_owed && now >= b->trial_at + TRIAL_TIME;
+}
+
+/* A trial that is late no longer blocks. One that was forced leaves behind what it found: a breaker
+ * whose time is not over. */
+static void give_up_late_trial(struct breaker *b, usec now)
+{
+    if (!trial_is_late(b, now))
+        return;
+    if (trial_came_early(b, now))
+        enter(b, BREAKER_OPEN);
+    b->trial_owed = 0;
 }
 
 enum err breaker_ask(struct breaker *b, usec now, usec *out_wait)
 {
     enum err answer = ERR_OK;
     lock(b);
+    give_up_late_trial(b, now);
     if (b->state == BREAKER_OPEN && now >= b->retry_at)
         enter(b, BREAKER_HALF_OPEN);
     if (b->state == BREAKER_OPEN) {
         *out_wait = at_least_one(b->retry_at - now);
         answer = ERR_REFUSED;
+    } else if (b->state == BREAKER_HALF_OPEN && b->trial_owed) {
+        usec left = b->trial_at + TRIAL_TIME - now;
+        *out_wait = left < TRIAL_LOOK ? left : TRIAL_LOOK;
+        answer = ERR_REFUSED;
     } else if (b->state == BREAKER_HALF_OPEN) {
-        usec left = b->trial_owed ? b->trial_at + TRIAL_TIME - now : 0;
-        if (left > 0) {
-            *out_wait = left < TRIAL_LOOK ? left : TRIAL_LOOK;
-            answer = ERR_REFUSED;
-        } else {
-            begin_trial(b, now);
-        }
+        begin_trial(b, now);
     }
     unlock(b);
     return answer;
@@ -210,11 +231,6 @@ static void reopen(struct breaker *b, usec now, usec wait)
     b->retry_at = larger(b->retry_at, now + smaller(wait, WAIT_MAX));
 }
 
-static bool trial_came_early(const struct breaker *b, usec now)
-{
-    return b->state == BREAKER_HALF_OPEN && b->trial_forced && now < b->retry_at;
-}
-
 static void failed_while_closed(struct breaker *b, usec now, enum cause c, usec wait,
                                 uint32_t jitter)
 {
@@ -299,9 +315,12 @@ struct breaker_view breaker_view(struct breaker *b, usec now)
                              .failures_in_row = b->failures_in_row,
                              .opened_total = b->opened_total,
                              .share = ramp_view(&b->ramp, now, b->config.ramp)};
+    /* What the next request will find. */
     if (b->state == BREAKER_OPEN && now >= b->retry_at)
-        v.state = BREAKER_HALF_OPEN; /* what the next request will find */
-    else if (b->state == BREAKER_OPEN)
+        v.state = BREAKER_HALF_OPEN;
+    else if (trial_is_late(b, now) && trial_came_early(b, now))
+        v.state = BREAKER_OPEN;
+    if (v.state == BREAKER_OPEN)
         v.retry_in = b->retry_at - now;
     unlock(b);
     return v;
@@ -310,7 +329,8 @@ struct breaker_view breaker_view(struct breaker *b, usec now)
 bool breaker_save(struct breaker *b, usec now, usec wall, struct breaker_saved *out)
 {
     lock(b);
-    bool worth = b->state == BREAKER_OPEN && b->retry_at > now;
+    /* Not CLOSED instead of OPEN: a forced trial under way has not shortened the time left. */
+    bool worth = b->state != BREAKER_CLOSED && b->retry_at > now;
     if (worth)
         *out = (struct breaker_saved){wall + (b->retry_at - now), (uint32_t)b->last_cause,
                                       b->opened_in_row};

@@ -35,7 +35,8 @@ struct breaker { /* embed it; the fields belong to breaker.c */
 };
 
 struct breaker_view {         /* a consistent copy for status, metrics, journal */
-    enum breaker_state state; /* an OPEN one whose time is over is told as HALF_OPEN */
+    enum breaker_state state; /* what the next request will find: an OPEN one whose time is over is
+                                 told as HALF_OPEN */
     enum cause last_cause;
     usec retry_in; /* while OPEN */
     uint32_t failures_in_row;
@@ -46,7 +47,8 @@ struct breaker_view {         /* a consistent copy for status, metrics, journal 
 void breaker_init(struct breaker *b, const struct breaker_config *c);
 /* May one request be sent now? ERR_OK: the caller owes one breaker_report (or breaker_cancel).
  * ERR_REFUSED: *out_wait microseconds, >= 1, until asking again is worthwhile. HALF_OPEN lets one
- * trial through at a time (a trial not reported within 60 s no longer blocks). */
+ * trial through at a time (a trial not reported within 60 s no longer blocks; a forced one leaves
+ * the breaker OPEN for what was left). */
 MUST_USE enum err breaker_ask(struct breaker *b, usec now, usec *out_wait);
 /* Takes a request past an open breaker: the last target left is never refused. Owes a report like
  * breaker_ask. */

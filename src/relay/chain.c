@@ -94,7 +94,7 @@ static bool may_repeat(const struct chain_walk *w, size_t link, usec wait, usec 
 {
     return w->tries[link] > 0 && w->tries[link] < TRIES_MAX && !w->unfit[link] &&
            cause_facts(w->cause[link])->repeat_here && wait < deadline - now &&
-           wait <= RETRY_AFTER_MAX + BACKOFF_MAX;
+           w->ready_at[link] - now <= RETRY_AFTER_MAX;
 }
 
 /* Looks only. When the wait is over the breaker will let a request in, as far as it knows now. */
@@ -115,27 +115,43 @@ static bool breaker_agrees(struct breaker *b, usec now)
     return true;
 }
 
-/* Round 3: of those worth it, the one that is ready first. */
-static bool pick_repeat(struct chain_walk *w, usec now, usec deadline, struct budget *budget,
-                        uint32_t random, struct chain_pick *out)
+/* Of those worth it, the one that is ready first; CHAIN_MAX: none. asked: BIT(link) of those whose
+ * breaker said no. */
+static size_t readiest(const struct chain_walk *w, usec now, usec deadline, uint32_t random,
+                       uint32_t asked)
 {
     size_t best = CHAIN_MAX;
     usec best_wait = USEC_NEVER;
     for (size_t i = 0; i < w->count; i++) {
         usec wait = repeat_wait(w, i, now, random);
-        if (wait >= best_wait || !may_repeat(w, i, wait, now, deadline))
+        if ((asked & BIT(i)) || wait >= best_wait || !may_repeat(w, i, wait, now, deadline))
             continue;
         if (!breaker_may_agree(w->breakers[i], now, wait))
             continue;
         best = i;
         best_wait = wait;
     }
-    if (best == CHAIN_MAX || !budget_take(budget, now))
+    return best;
+}
+
+/* Round 3. The budget is asked last: what it grants is sent. */
+static bool pick_repeat(struct chain_walk *w, usec now, usec deadline, struct budget *budget,
+                        uint32_t random, struct chain_pick *out)
+{
+    size_t best = readiest(w, now, deadline, random, 0);
+    for (uint32_t asked = 0; best < CHAIN_MAX && !breaker_agrees(w->breakers[best], now);) {
+        asked |= BIT(best);
+        best = readiest(w, now, deadline, random, asked);
+    }
+    if (best == CHAIN_MAX)
         return false;
-    if (!breaker_agrees(w->breakers[best], now))
+    if (!budget_take(budget, now)) {
+        breaker_cancel(w->breakers[best], now);
         return false;
+    }
+    usec wait = repeat_wait(w, best, now, random); /* the attempt makes the next one's longer */
     *out = take(w, best);
-    out->wait = best_wait;
+    out->wait = wait;
     return true;
 }
 

@@ -240,7 +240,7 @@ static void chain_waits_as_long_as_the_provider_asks_if_there_is_time(void **sta
         bool repeats;
     } cases[] = {{5 * SEC, FAR, true},
                  {60 * SEC, FAR, true},
-                 {120 * SEC, FAR, false}, /* nobody waits that long */
+                 {62 * SEC, FAR, false}, /* nobody waits that long */
                  {5 * SEC, 4 * SEC, false}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         fixture_begin(&f, 1);
@@ -265,6 +265,31 @@ static void chain_repeats_the_one_that_is_ready_first(void **state)
     struct chain_pick p = next(&f, SEC);
     assert_true(p.found && p.link == 1);
     assert_in_range(p.wait, 3 * SEC, 4 * SEC);
+}
+
+static void chain_passes_by_another_ones_trial_at_no_cost(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_begin(&f, 2);
+    for (size_t link = 0; link < 2; link++) {
+        expect_pick(&f, 0, link, false);
+        failed(&f, link, CAUSE_TRANSIENT, 0, 0);
+    }
+    usec wait;
+    open_breaker(&f, 0, SEC);
+    assert_int_equal(breaker_ask(f.list[0], 2 * SEC, &wait), ERR_OK); /* somebody else's */
+    struct chain_pick p = next(&f, 2 * SEC);
+    assert_true(p.found && p.link == 1); /* not the lead, and not nobody */
+
+    fixture_begin(&f, 1);
+    expect_pick(&f, 0, 0, false);
+    failed(&f, 0, CAUSE_TRANSIENT, 0, 0);
+    open_breaker(&f, 0, SEC);
+    assert_int_equal(breaker_ask(f.list[0], 2 * SEC, &wait), ERR_OK);
+    assert_false(next(&f, 2 * SEC).found);
+    for (int i = 0; i < 3; i++)
+        assert_true(budget_take(&f.budget, 2 * SEC)); /* nothing was sent, nothing is counted */
 }
 
 static void chain_has_other_sees_what_could_be_tried_now(void **state)
@@ -381,6 +406,7 @@ int main(void)
         cmocka_unit_test(chain_repeats_no_dead_account_and_no_closed_breaker),
         cmocka_unit_test(chain_waits_as_long_as_the_provider_asks_if_there_is_time),
         cmocka_unit_test(chain_repeats_the_one_that_is_ready_first),
+        cmocka_unit_test(chain_passes_by_another_ones_trial_at_no_cost),
         cmocka_unit_test(chain_has_other_sees_what_could_be_tried_now),
         cmocka_unit_test(chain_past_the_deadline_finds_nobody),
         cmocka_unit_test(chain_random_walks_keep_the_rules_and_the_bound),
