@@ -59,7 +59,6 @@ static void wipe(struct drill *d)
 static void draw(struct timer *t)
 {
     struct drill *d = CONTAINER_OF(t, struct drill, draw);
-    static const char *const circuits[] = {"?", "closed", "open", "half open"};
     wipe(d);
     if (d->run != NULL) {
         const struct job *j = &d->jobs[d->next];
@@ -67,7 +66,7 @@ static void draw(struct timer *t)
         (void)fprintf(stderr, "[%zu/%zu] %s.%s  %-8s %5.1f s  open %zu  over %zu  failed %zu  %s",
                       d->next + 1, d->job_count, j->fault->id, j->variant->id,
                       run_phase_names[v.phase], (double)v.since_start / 1e6, v.open, v.over, v.lost,
-                      circuits[v.circuit]);
+                      circuit_name(v.circuit));
         d->drawn = true;
     }
     (void)fflush(stderr);

@@ -124,7 +124,6 @@ static void put_dots(const struct run_result *r, const struct scale *s, struct b
 
 static void put_circuit(const struct run_result *r, const struct scale *s, struct buf *out)
 {
-    static const char *const words[] = {"unknown", "closed", "open", "half open"};
     static const char *const class[] = {"k0", "k0", "k2", "k3"};
     usec from = 0;
     enum circuit now = CIRCUIT_CLOSED;
@@ -132,7 +131,7 @@ static void put_circuit(const struct run_result *r, const struct scale *s, struc
         usec to = i < r->circuit_count ? r->circuit[i].at : r->course.load_end;
         rect(out, class[now], x_of(s, from), STRIP_TOP, x_of(s, to) - x_of(s, from), STRIP_HEIGHT);
         report_put(out, "><title>the lead's circuit is %s from %.2f to %.2f s</title></rect>\n",
-                   words[now], (double)from / 1e6, (double)to / 1e6);
+                   circuit_name(now), (double)from / 1e6, (double)to / 1e6);
         from = to;
         now = i < r->circuit_count ? r->circuit[i].to : now;
     }

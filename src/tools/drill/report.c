@@ -353,6 +353,21 @@ static void json_shapes(struct json_out *w, const struct figures *f)
     jw_array_end(w);
 }
 
+/* From the fault on: "at_s" counts as the times above do. */
+static void json_circuit(struct json_out *w, const struct run_result *r)
+{
+    jw_key(w, "circuit");
+    jw_array(w);
+    for (size_t i = 0; i < r->circuit_count; i++) {
+        jw_object(w);
+        put_number(w, "at_s", true, (double)(r->circuit[i].at - r->course.fault_at) / 1e6);
+        put_text(w, "state", circuit_name(r->circuit[i].to));
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+    put_usec(w, "fault_end_s", r->course.fault_end - r->course.fault_at);
+}
+
 static void json_figures(struct json_out *w, const struct run_result *r)
 {
     const struct figures *f = &r->figures;
@@ -368,6 +383,7 @@ static void json_figures(struct json_out *w, const struct run_result *r)
     put_count(w, "never_sent", f->strange);
     jw_object_end(w);
     json_times(w, f);
+    json_circuit(w, r);
     json_latency(w, f);
     jw_key(w, "requests");
     jw_object(w);

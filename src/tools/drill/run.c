@@ -36,6 +36,12 @@ const char *const run_phase_names[] = {
     [RUN_RECOVERY] = "recovery", [RUN_LAST] = "last",     [RUN_OVER] = "over",
 };
 
+const char *circuit_name(enum circuit c)
+{
+    static const char *const names[] = {"unknown", "closed", "open", "half open"};
+    return names[c];
+}
+
 struct visit { /* one caller, under way or over */
     struct run *run;
     size_t index;          /* of its record */

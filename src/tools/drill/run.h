@@ -18,6 +18,7 @@ struct run_plan {
 };
 
 enum circuit { CIRCUIT_UNKNOWN, CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_HALF_OPEN };
+const char *circuit_name(enum circuit c); /* "half open" */
 struct circuit_change {
     usec at;
     enum circuit to;
