@@ -193,7 +193,7 @@ const struct drill_fault drill_faults[] = {
      "When a part of the requests fails or is slow, only that part goes elsewhere, and nothing "
      "flaps.",
      VARIANTS(p1),
-     {MOST(LIMIT_FLAPS, 6)}},
+     {MOST(LIMIT_FLAPS, 6), MOST(LIMIT_RECOVER, LIMIT_NONE)}},
     {"P2",
      "nobody is left",
      "When no target can answer, each caller gets an honest error in its own dialect within the "
@@ -202,7 +202,7 @@ const struct drill_fault drill_faults[] = {
      /* Two flaps: while trials are forced, an answer from before the fault may pass for one and
       * close the circuit once (relay/breaker.c, "Reports carry no token"). */
      {MOST(LIMIT_INTERRUPTION, 0), MOST(LIMIT_FLAPS, 2), MOST(LIMIT_DETECT, LIMIT_NONE),
-      MOST(LIMIT_RECOVER, LIMIT_NONE), MOST(LIMIT_BILLING, 3)},
+      MOST(LIMIT_RECOVER, LIMIT_NONE), MOST(LIMIT_ADDED, LIMIT_NONE), MOST(LIMIT_BILLING, 3)},
      .quick = true},
     {"P3",
      "back, and gone again",

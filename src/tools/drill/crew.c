@@ -50,14 +50,26 @@ static bool take_address(struct span line, const char *mark, char *to, size_t ca
     return true;
 }
 
-/* The value of `why="..."`, as far as it is plain. */
-static struct span why_of(struct span line)
+/* The value of ` name="..."`, as far as it is plain. */
+static struct span value_of(struct span line, const char *name)
 {
-    ssize_t at = span_search(line, SPAN(" why="));
-    struct span rest = at < 0 ? SPAN_EMPTY : span_drop(line, (size_t)at + 5), why;
+    ssize_t at = span_search(line, span_from(name));
+    struct span rest = at < 0 ? SPAN_EMPTY : span_drop(line, (size_t)at + strlen(name)), value;
     bool quoted = span_starts(rest, SPAN("\""));
     rest = span_drop(rest, quoted);
-    return span_next(&rest, quoted ? '"' : ' ', &why) ? why : SPAN_EMPTY;
+    return span_next(&rest, quoted ? '"' : ' ', &value) ? value : SPAN_EMPTY;
+}
+
+/* An answer with an error status has no `why`: then its cause and status say it. */
+static void tell_failure(struct crew *c, struct span line)
+{
+    struct span why = value_of(line, " why="), cause = value_of(line, " cause="),
+                status = value_of(line, " status=");
+    char text[200];
+    (void)snprintf(text, sizeof text, "%.*s%s%.*s%s%.*s", SPAN_FMT(cause),
+                   why.len > 0 ? ": " : ", status ", SPAN_FMT(why), "",
+                   why.len > 0 ? 0 : (int)status.len, status.at != NULL ? status.at : "");
+    c->on_failure(c->ctx, text);
 }
 
 static void gateway_says(struct crew *c, struct span line)
@@ -65,7 +77,7 @@ static void gateway_says(struct crew *c, struct span line)
     if (span_starts(line, SPAN("{\"ts\":")))
         c->on_log(c->ctx, line);
     else if (span_search(line, SPAN("event=attempt_failed")) >= 0)
-        c->on_failure(c->ctx, why_of(line));
+        tell_failure(c, line);
     else if (span_search(line, SPAN("event=reloaded")) >= 0 && !c->stopping)
         c->on_reloaded(c->ctx);
     else if (span_search(line, SPAN("event=reload_refused")) >= 0)

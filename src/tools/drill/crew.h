@@ -32,7 +32,7 @@ struct crew { /* embed it; the callbacks and ctx are the owner's to set, the res
     /* A process could not start, ended by itself or refused its configuration. what: a sentence. */
     void (*on_trouble)(void *ctx, const char *what);
     void (*on_log)(void *ctx, struct span line);    /* a JSON line of the gateway's access log */
-    void (*on_failure)(void *ctx, struct span why); /* the gateway says why an attempt failed */
+    void (*on_failure)(void *ctx, const char *why); /* the gateway says why an attempt failed */
     void (*on_empty)(void *ctx);                    /* after crew_stop: all have ended */
     void *ctx;
     bool stopping;

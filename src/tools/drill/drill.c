@@ -1,9 +1,9 @@
 /* The command: what is asked for, one drill after the other, the reports.
  *
- * Drills run one at a time, each with processes of its own, so that no fault leaves a trace in the
- * next one's figures. Verdicts go to stdout as they are reached; with --json they go nowhere and
- * the document is stdout's. Files are opened before the first drill: a path that cannot be written
- * must not cost five minutes. */
+ * Each drill has processes of its own, so that no fault leaves a trace in another's figures; a few
+ * run side by side, which is safe while their own lag, told in each report, is small. Verdicts go
+ * to stdout as they are reached; with --json they go nowhere and the document is stdout's. Files
+ * are opened before the first drill: a path that cannot be written must not cost five minutes. */
 #include "tools/drill/drill.h"
 #include "base/mem.h"
 #include "base/span.h"
@@ -24,23 +24,30 @@
 #define RATE_MOST 500
 #define SECONDS_DEFAULT 3
 #define SECONDS_MOST 3600
+#define JOBS_DEFAULT 4
+#define JOBS_MOST 16
 #define CONVERSATIONS_MOST 1000000
 #define DRAW_TIME (100 * USEC_PER_MS)
 
-struct job {
+struct drill;
+
+struct job { /* one variant */
+    struct drill *drill;
     const struct drill_fault *fault;
     const struct drill_variant *variant;
+    struct run *run; /* NULL before and after */
+    struct run_result result;
+    bool over, was_run;
 };
 
 struct drill {
     struct loop *loop;
-    struct job *jobs; /* one per variant */
-    size_t job_count, next;
-    struct run *run; /* NULL between two */
-    struct run_result result;
+    struct job *jobs;
+    size_t job_count, next, told; /* to be started next; told of, in their order */
+    size_t active;
     struct drill_report report;
     struct limits user;
-    uint64_t seconds, rate, conversations, seed;
+    uint64_t seconds, rate, conversations, seed, side_by_side;
     const char *junit, *html;
     FILE *junit_to, *html_to;
     bool json, live, colour, drawn;
@@ -56,17 +63,22 @@ static void wipe(struct drill *d)
     d->drawn = false;
 }
 
+/* The oldest of those under way; the others are a number. */
 static void draw(struct timer *t)
 {
     struct drill *d = CONTAINER_OF(t, struct drill, draw);
+    size_t i = d->told;
     wipe(d);
-    if (d->run != NULL) {
-        const struct job *j = &d->jobs[d->next];
-        struct run_view v = run_view(d->run);
+    while (i < d->next && d->jobs[i].run == NULL)
+        i++;
+    if (i < d->next) {
+        struct run_view v = run_view(d->jobs[i].run);
         (void)fprintf(stderr, "[%zu/%zu] %s.%s  %-8s %5.1f s  open %zu  over %zu  failed %zu  %s",
-                      d->next + 1, d->job_count, j->fault->id, j->variant->id,
+                      d->told, d->job_count, d->jobs[i].fault->id, d->jobs[i].variant->id,
                       run_phase_names[v.phase], (double)v.since_start / 1e6, v.open, v.over, v.lost,
                       circuit_name(v.circuit));
+        if (d->active > 1)
+            (void)fprintf(stderr, "  and %zu more", d->active - 1);
         d->drawn = true;
     }
     (void)fflush(stderr);
@@ -87,33 +99,36 @@ static void tell_verdict(struct drill *d, size_t first)
     buf_deinit(&out);
 }
 
-/* ---- one after the other ---- */
+/* ---- one after the other, and some side by side ---- */
 
-static void next_job(struct drill *d);
-
-static void job_is_done(struct drill *d, const struct run_result *result)
+/* Verdicts come in the order of the jobs, whichever ends first. */
+static void tell_in_order(struct drill *d)
 {
-    const struct job *j = &d->jobs[d->next++];
-    report_add(&d->report, j->fault, j->variant, &d->user, result);
-    size_t first = d->report.count - 1;
-    while (first > 0 && d->report.at[first - 1].fault == j->fault)
-        first--;
-    if (d->next == d->job_count || d->jobs[d->next].fault != j->fault)
-        tell_verdict(d, first);
+    for (; d->told < d->job_count && d->jobs[d->told].over; d->told++) {
+        struct job *j = &d->jobs[d->told];
+        report_add(&d->report, j->fault, j->variant, &d->user, j->was_run ? &j->result : NULL);
+        size_t first = d->report.count - 1;
+        while (first > 0 && d->report.at[first - 1].fault == j->fault)
+            first--;
+        if (d->told + 1 == d->job_count || d->jobs[d->told + 1].fault != j->fault)
+            tell_verdict(d, first);
+    }
 }
+
+static void start_jobs(struct drill *d);
 
 static void run_is_over(void *ctx)
 {
-    struct drill *d = ctx;
-    run_free(d->run);
-    d->run = NULL;
-    if (d->report.stopped) { /* half a drill says nothing */
-        run_result_free(&d->result);
-        loop_stop(d->loop);
-        return;
-    }
-    job_is_done(d, &d->result);
-    next_job(d);
+    struct job *j = ctx;
+    struct drill *d = j->drill;
+    run_free(j->run);
+    j->run = NULL;
+    j->over = true;
+    j->was_run = !d->report.stopped; /* half a drill says nothing */
+    if (!j->was_run)
+        run_result_free(&j->result);
+    d->active--;
+    start_jobs(d);
 }
 
 static usec fault_time(const struct drill *d)
@@ -123,33 +138,40 @@ static usec fault_time(const struct drill *d)
     return (usec)d->seconds * USEC_PER_SEC;
 }
 
-static void next_job(struct drill *d)
+static void start_job(struct drill *d, struct job *j)
 {
-    while (d->next < d->job_count && d->jobs[d->next].variant->not_run != NULL)
-        job_is_done(d, NULL);
-    if (d->next == d->job_count) {
-        loop_stop(d->loop);
-        return;
-    }
-    struct run_plan plan = {.fault = d->jobs[d->next].fault,
-                            .variant = d->jobs[d->next].variant,
+    struct run_plan plan = {.fault = j->fault,
+                            .variant = j->variant,
                             .seed = d->seed,
                             .rate = (uint32_t)d->rate,
                             .fault_time = fault_time(d)};
-    d->run = run_start(d->loop, &plan, &d->result, run_is_over, d);
+    d->active++;
+    j->run = run_start(d->loop, &plan, &j->result, run_is_over, j);
+}
+
+static void start_jobs(struct drill *d)
+{
+    while (d->next < d->job_count && d->active < d->side_by_side) {
+        struct job *j = &d->jobs[d->next++];
+        j->drill = d;
+        if (j->variant->not_run != NULL || d->report.stopped)
+            j->over = true;
+        else
+            start_job(d, j);
+    }
+    tell_in_order(d);
+    if (d->told == d->job_count)
+        loop_stop(d->loop);
 }
 
 static void on_signal(void *ctx, int signum)
 {
     struct drill *d = ctx;
     (void)signum;
-    if (d->report.stopped)
-        return;
     d->report.stopped = true;
-    if (d->run != NULL)
-        run_abort(d->run, "stopped");
-    else
-        loop_stop(d->loop);
+    for (size_t i = 0; i < d->next; i++)
+        if (d->jobs[i].run != NULL)
+            run_abort(d->jobs[i].run, "stopped");
 }
 
 static void run_all(struct drill *d)
@@ -160,13 +182,11 @@ static void run_all(struct drill *d)
     loop_on_signal(d->loop, SIGHUP, on_signal, d);
     if (d->live)
         draw(&d->draw);
-    next_job(d);
-    if (d->next < d->job_count)
+    start_jobs(d);
+    if (d->told < d->job_count)
         loop_run(d->loop);
     wipe(d);
     loop_timer_cancel(d->loop, &d->draw);
-    while (d->next < d->job_count)
-        job_is_done(d, NULL);
     loop_free(d->loop);
 }
 
@@ -232,6 +252,7 @@ static void usage(FILE *to)
         "  --seconds S          length of each fault (%d)\n"
         "  --conversations N    ... or as long as N conversations take\n"
         "  --seed N             of the plan (1)\n"
+        "  --jobs N             drills side by side (%d)\n"
         "  --limit NAME=MOST    interruption=0.5; may be repeated. Names are below\n"
         "  --json               the report on stdout (schema hotspare.drill/1)\n"
         "  --junit FILE         the verdicts as JUnit XML\n"
@@ -239,7 +260,7 @@ static void usage(FILE *to)
         "\n"
         "Exit code: 0 every limit held, 1 one was broken, 2 the drill itself failed.\n"
         "\nlimits:\n",
-        RATE_DEFAULT, SECONDS_DEFAULT);
+        RATE_DEFAULT, SECONDS_DEFAULT, JOBS_DEFAULT);
     for (int i = 0; i < LIMIT_COUNT; i++)
         (void)fprintf(to, "  %-13s %-8s %s\n", limit_rows[i].name, limit_rows[i].unit,
                       limit_rows[i].help);
@@ -248,8 +269,8 @@ static void usage(FILE *to)
 static void add_job(struct drill *d, size_t fault, size_t variant)
 {
     d->jobs = mem_realloc(d->jobs, (d->job_count + 1) * sizeof *d->jobs);
-    d->jobs[d->job_count++] =
-        (struct job){&drill_faults[fault], &drill_faults[fault].variants[variant]};
+    d->jobs[d->job_count++] = (struct job){.fault = &drill_faults[fault],
+                                           .variant = &drill_faults[fault].variants[variant]};
 }
 
 static void add_all(struct drill *d, size_t fault, size_t variant)
@@ -330,6 +351,8 @@ static bool take_option(struct drill *d, int c, const char *value)
         return number(value, 1, CONVERSATIONS_MOST, &d->conversations);
     case 'e':
         return number(value, 0, UINT64_MAX, &d->seed);
+    case 'p':
+        return number(value, 1, JOBS_MOST, &d->side_by_side);
     case 'l':
         return limit_parse(span_from(value), &d->user) == ERR_OK;
     case 'x':
@@ -351,6 +374,7 @@ static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                         {"seconds", required_argument, NULL, 's'},
                                         {"conversations", required_argument, NULL, 'n'},
                                         {"seed", required_argument, NULL, 'e'},
+                                        {"jobs", required_argument, NULL, 'p'},
                                         {"limit", required_argument, NULL, 'l'},
                                         {"config", required_argument, NULL, OPT_OWN_CHAIN},
                                         {"percent", required_argument, NULL, OPT_OWN_CHAIN},
@@ -435,6 +459,7 @@ int drill_main(int argc, char **argv)
     d->rate = RATE_DEFAULT;
     d->seconds = SECONDS_DEFAULT;
     d->seed = 1;
+    d->side_by_side = JOBS_DEFAULT;
     int code = read_options(argc, argv, d);
     if (code < 0)
         code = read_words(argc, argv, d);

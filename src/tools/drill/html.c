@@ -212,7 +212,7 @@ static void put_limits(const struct variant_report *v, struct buf *out)
         if (known)
             report_put(out, "%.4g %s", value, limit_rows[i].unit);
         else
-            report_put(out, "did not happen");
+            report_put(out, "-");
         report_put(out, "</td><td>");
         if (v->limits.set[i])
             report_put(out, "%g", v->limits.most[i]);

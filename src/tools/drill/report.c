@@ -45,11 +45,15 @@ void report_escape(struct buf *out, const char *text)
 
 /* ---- judging ---- */
 
+#define LAG_MOST (50 * USEC_PER_MS) /* p95, planned to sent: beyond it figures say nothing */
+
 static const char *shows_nothing(const struct run_result *r, const struct drill_variant *v)
 {
     const struct figures *f = &r->figures;
     if (f->steady == 0 || f->r0 <= 0)
         return "there was no steady state: nothing was answered before the fault";
+    if (f->late_sends.p95 > LAG_MOST)
+        return "this machine was too busy: the drill itself sent its requests late";
     if (r->committed == 0 && r->lead_failures == 0)
         return "the fault was never met: no request came to it";
     if (v->expect == EXPECT_CALLERS_ERROR && f->fate[FATE_REFUSED] == 0)
@@ -140,9 +144,8 @@ static void add_variant(struct fault_summary *s, const struct variant_report *v,
     *bad += (size_t)(f->interruption * (double)f->count / 100 + 0.5);
     for (int i = 0; i < FATE_COUNT; i++)
         s->fate[i] += f->fate[i];
-    bool always = true;
-    worst(f, LIMIT_DIP, &always, &s->dip);
-    worst(f, LIMIT_AREA, &always, &s->area);
+    worst(f, LIMIT_DIP, &s->dipped, &s->dip);
+    worst(f, LIMIT_AREA, &s->dipped, &s->area);
     worst(f, LIMIT_DETECT, &s->detected, &s->detect);
     worst(f, LIMIT_RECOVER, &s->recovered, &s->recover);
     worst(f, LIMIT_RETURN, &s->returned, &s->back);
@@ -150,7 +153,8 @@ static void add_variant(struct fault_summary *s, const struct variant_report *v,
 
 struct fault_summary report_summary(const struct drill_report *r, size_t at, size_t *out_next)
 {
-    struct fault_summary s = {.detected = true, .recovered = true, .returned = true};
+    struct fault_summary s = {
+        .detected = true, .recovered = true, .returned = true, .dipped = true};
     size_t bad = 0, i = at;
     for (; i < r->count && r->at[i].fault == r->at[at].fault; i++)
         add_variant(&s, &r->at[i], &bad);
@@ -175,7 +179,10 @@ static void put_figures(const struct fault_summary *s, struct buf *out)
         report_put(out, " (limit %g)", s->limit_interruption);
     put_time(out, "TTD", s->detected, s->detect, "%.2f");
     put_time(out, "TTR", s->recovered, s->recover, "%.0f");
-    report_put(out, " dip %.0f %% area %.0f req", s->dip, s->area);
+    if (s->dipped)
+        report_put(out, " dip %.0f %% area %.0f req", s->dip, s->area);
+    else
+        report_put(out, " dip - area -");
 }
 
 static const char *colour_of(enum verdict v)
@@ -297,9 +304,9 @@ static void json_times(struct json_out *w, const struct figures *f)
     jw_key(w, "rps");
     jw_object(w);
     put_number(w, "steady", true, f->r0);
-    put_number(w, "dip_percent", true, f->dip);
-    put_number(w, "area_requests", true, f->area);
-    put_number(w, "full_outage_s", f->r0 > 0, f->r0 > 0 ? f->area / f->r0 : 0);
+    put_number(w, "dip_percent", f->dip >= 0, f->dip);
+    put_number(w, "area_requests", f->area >= 0, f->area);
+    put_number(w, "full_outage_s", f->area >= 0 && f->r0 > 0, f->r0 > 0 ? f->area / f->r0 : 0);
     jw_object_end(w);
 }
 
@@ -462,8 +469,8 @@ static void json_fault(struct json_out *w, const struct drill_report *r, size_t 
         put_number(w, "detect_s", s.detected, s.detect);
         put_number(w, "recover_s", s.recovered, s.recover);
         put_number(w, "return_s", s.returned, s.back);
-        put_number(w, "dip_percent", true, s.dip);
-        put_number(w, "area_requests", true, s.area);
+        put_number(w, "dip_percent", s.dipped, s.dip);
+        put_number(w, "area_requests", s.dipped, s.area);
         put_count(w, "conversations", s.count);
         json_fates(w, s.fate);
     }

@@ -42,8 +42,8 @@ struct fault_summary {
     size_t run, not_run;  /* variants */
     size_t count, fate[FATE_COUNT];
     double interruption, dip, area, limit_interruption;
-    bool detected, recovered, returned; /* by all */
-    double detect, recover, back;       /* seconds */
+    bool detected, recovered, returned, dipped; /* by all */
+    double detect, recover, back;               /* seconds */
 };
 /* at: the fault's first variant; *out_next: the next fault's. */
 struct fault_summary report_summary(const struct drill_report *r, size_t at, size_t *out_next);

@@ -550,11 +550,11 @@ static void keep_log(void *ctx, struct span line)
         fail(r, "the gateway's access log is larger than 64 MiB");
 }
 
-static void keep_why(void *ctx, struct span why)
+static void keep_why(void *ctx, const char *why)
 {
     struct run *r = ctx;
-    if (r->result->why[0] == '\0' && why.len > 0 && r->phase == RUN_FAULT)
-        (void)snprintf(r->result->why, sizeof r->result->why, "%.*s", SPAN_FMT(why));
+    if (r->result->why[0] == '\0' && r->phase == RUN_FAULT)
+        (void)snprintf(r->result->why, sizeof r->result->why, "%s", why);
 }
 
 struct run *run_start(struct loop *l, const struct run_plan *plan, struct run_result *to,

@@ -35,7 +35,7 @@ struct run_result { /* release with run_result_free */
     uint64_t lead_failures; /* attempts at the lead that failed, as the gateway logged them */
     uint64_t committed;     /* faults, as the lead counted them */
     uint64_t lead_requests, spare_requests;
-    char why[120];           /* the first reason that the gateway gave for a failed attempt */
+    char why[200];           /* the first reason that the gateway gave for a failed attempt */
     char first_trouble[240]; /* of a conversation that was neither hidden nor as expected */
     struct circuit_change circuit[CIRCUIT_CHANGES_MAX]; /* the lead's, as polled */
     size_t circuit_count;

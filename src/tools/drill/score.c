@@ -135,11 +135,10 @@ static struct spread collect(const struct record *records, size_t count, const s
 
 /* ---- answers per second ---- */
 
-/* The caller's own error is the answer that was wanted. */
 static bool is_good(const struct record *r, const struct course *c)
 {
     enum fate f = record_fate(r, c);
-    return f == FATE_HIDDEN || f == FATE_CONTINUED || f == FATE_REFUSED;
+    return f == FATE_HIDDEN || f == FATE_CONTINUED;
 }
 
 static size_t good_between(const struct record *records, size_t count, const struct course *c,
@@ -271,6 +270,10 @@ void figures_of(const struct record *records, size_t count, const struct course 
     f.flaps = c->circuit_changes > 2 ? c->circuit_changes - 2 : 0;
     f.billing = c->client > 0 ? (double)c->upstream / (double)c->client : 0;
     measure_rate(records, count, c, &f);
+    if (c->expect == EXPECT_CALLERS_ERROR) { /* fewer good answers are as it should be */
+        f.recover = -1;
+        f.dip = f.area = -1;
+    }
     f.ttft_steady = collect(records, count, c, ttft_steady);
     f.ttft_over = collect(records, count, c, ttft_over);
     f.e2e_steady = collect(records, count, c, e2e_steady);
@@ -355,6 +358,14 @@ static bool seconds(usec t, double *out)
     return true;
 }
 
+static bool measured(double value, double *out)
+{
+    if (value < 0)
+        return false;
+    *out = value;
+    return true;
+}
+
 static bool added(const struct figures *f, double *out)
 {
     if (f->ttft_steady.count == 0 || f->ttft_over.count == 0)
@@ -376,6 +387,10 @@ bool figure_of(const struct figures *f, enum limit which, double *out)
         return seconds(f->back, out);
     case LIMIT_ADDED:
         return added(f, out);
+    case LIMIT_DIP:
+        return measured(f->dip, out);
+    case LIMIT_AREA:
+        return measured(f->area, out);
     default:
         break;
     }
@@ -384,8 +399,6 @@ bool figure_of(const struct figures *f, enum limit which, double *out)
         [LIMIT_CORRUPTION] = (double)f->fate[FATE_CORRUPT],
         [LIMIT_DUPLICATES] = (double)f->repeated,
         [LIMIT_FLAPS] = f->flaps,
-        [LIMIT_DIP] = f->dip,
-        [LIMIT_AREA] = f->area,
         [LIMIT_GAP] = (double)f->gap / (double)USEC_PER_SEC,
         [LIMIT_BILLING] = f->billing,
         [LIMIT_ELSEWHERE] = (double)f->elsewhere,

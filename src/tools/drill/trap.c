@@ -156,7 +156,7 @@ enum err trap_open(struct trap *t, enum trap_kind kind, struct loop *l, const ch
     enum err e = ERR_OK;
     t->kind = kind;
     if (kind == TRAP_NAME) {
-        (void)snprintf(t->url, sizeof t->url, "http://claude.invalid:80");
+        (void)snprintf(t->url, sizeof t->url, "https://claude.invalid");
         return ERR_OK;
     }
     if (kind == TRAP_WRONG_ADDRESS)
