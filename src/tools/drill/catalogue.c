@@ -199,9 +199,9 @@ const struct drill_fault drill_faults[] = {
      "When no target can answer, each caller gets an honest error in its own dialect within the "
      "deadline and a second, never a clean end.",
      VARIANTS(p2),
-     /* Two flaps: while trials are forced, an answer from before the fault may pass for one and
-      * close the circuit once (relay/breaker.c, "Reports carry no token"). */
-     {MOST(LIMIT_INTERRUPTION, 0), MOST(LIMIT_FLAPS, 2), MOST(LIMIT_DETECT, LIMIT_NONE),
+     /* No limit to flaps: there is no route to change, and while trials are forced an answer from
+      * before the fault may pass for one (relay/breaker.c, "Reports carry no token"). */
+     {MOST(LIMIT_INTERRUPTION, 0), MOST(LIMIT_FLAPS, LIMIT_NONE), MOST(LIMIT_DETECT, LIMIT_NONE),
       MOST(LIMIT_RECOVER, LIMIT_NONE), MOST(LIMIT_ADDED, LIMIT_NONE), MOST(LIMIT_BILLING, 3)},
      .quick = true},
     {"P3",
