@@ -158,6 +158,11 @@ with claim("a_process_that_dies_is_named_and_the_drill_ends_with_2"):
     expect(code, 2, "exit code\n" + out + err)
     expect_true("H4 BROKEN" in out and "the gateway ended by itself" in out, out)
 
+with claim("a_fault_that_is_not_run_here_says_why_and_is_no_success"):
+    code, out, err = Drill("run", "S8").end(10)
+    expect(code, 2, "exit code")
+    expect_true(re.search(r"^S8 NOT RUN$", out, re.M) and "not run: " in out, out)
+
 with claim("the_list_names_every_fault_its_expectation_and_its_limits"):
     code, out, err = Drill("list").end(10)
     expect((code, err), (0, ""))

@@ -111,12 +111,12 @@ static bool any(const struct drill_report *r, enum verdict v)
 
 bool report_broken(const struct drill_report *r)
 {
-    return any(r, VERDICT_BROKEN);
+    return any(r, VERDICT_BROKEN) || (!any(r, VERDICT_PASS) && !any(r, VERDICT_FAIL));
 }
 
 bool report_good(const struct drill_report *r)
 {
-    return !any(r, VERDICT_BROKEN) && !any(r, VERDICT_FAIL);
+    return any(r, VERDICT_PASS) && !any(r, VERDICT_BROKEN) && !any(r, VERDICT_FAIL);
 }
 
 /* ---- one fault ---- */

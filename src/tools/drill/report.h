@@ -50,8 +50,8 @@ struct fault_summary report_summary(const struct drill_report *r, size_t at, siz
 /* "H1 PASS interruption 0.0 % (limit 0.5) TTD 0.21 s TTR 1 s dip 12 % area 9 req" and, below it, a
  * line for each broken limit and each variant that was not run. */
 void report_lines(const struct drill_report *r, size_t at, bool colour, struct buf *out);
-bool report_good(const struct drill_report *r);   /* no limit was broken, and the drill worked */
-bool report_broken(const struct drill_report *r); /* the drill did not work */
+bool report_good(const struct drill_report *r);   /* all that was run passed, and something was */
+bool report_broken(const struct drill_report *r); /* a drill did not work, or none was run */
 
 void report_json(const struct drill_report *r, struct buf *out);  /* hotspare.drill/1 */
 void report_junit(const struct drill_report *r, struct buf *out); /* one test case a variant */
