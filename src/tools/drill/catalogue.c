@@ -72,7 +72,8 @@ static const struct drill_variant t3[] = {
 };
 static const struct drill_variant t4[] = {HIDDEN("silent", "silent")};
 static const struct drill_variant t5[] = {
-    NOT_RUN("idle-sockets-die", "the stand-in does not close idle connections on demand yet"),
+    TRAP("closed-while-idle", TRAP_IDLE_CLOSES),
+    TRAP("dead-when-used", TRAP_IDLE_DIES),
 };
 static const struct drill_variant s1[] = {
     HIDDEN("headers-only", "headers-only"),
@@ -164,8 +165,13 @@ const struct drill_fault drill_faults[] = {
      "When Claude accepts requests and says nothing, the next target answers after the first-token "
      "deadline.",
      VARIANTS(t4), .quick = true},
-    {"T5", "idle connections die",
-     "When kept connections have died, a fresh one is used and nobody notices.", VARIANTS(t5)},
+    {"T5",
+     "idle connections die",
+     "When kept connections have died, a fresh one is used: nobody notices, and nobody else is "
+     "asked.",
+     VARIANTS(t5),
+     {MOST(LIMIT_INTERRUPTION, 0), MOST(LIMIT_DETECT, LIMIT_NONE), MOST(LIMIT_ELSEWHERE, 0),
+      MOST(LIMIT_BILLING, 1)}},
     {"S1", "headers, then nothing",
      "When headers or pings come but no content, the next target answers after the first-token "
      "deadline.",

@@ -14,7 +14,9 @@ enum trap_kind {
     TRAP_TLS_HOST,    /* a certificate for another host */
     TRAP_TLS_CA,      /* one that nobody vouches for */
     TRAP_TLS_SILENCE, /* the handshake is never answered */
-    TRAP_TLS_ALERT    /* it is refused with an alert */
+    TRAP_TLS_ALERT,   /* it is refused with an alert */
+    TRAP_IDLE_CLOSES, /* the lead itself, over a wire on which idle connections end */
+    TRAP_IDLE_DIES    /* ... or die unseen: the next request meets a reset */
 };
 
 #define STEPS_MAX 4

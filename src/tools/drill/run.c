@@ -371,7 +371,8 @@ static void take_step(struct run *r, const struct drill_step *s)
 static void spring_trap(struct run *r)
 {
     const char *why = "";
-    if (trap_open(&r->trap, r->plan.variant->trap, r->loop, r->crew.dir, &why) != ERR_OK) {
+    struct trap_place at = {r->loop, r->crew.dir, r->crew.process[CREW_LEAD].url};
+    if (trap_open(&r->trap, r->plan.variant->trap, &at, &why) != ERR_OK) {
         fail(r, why);
         return;
     }
@@ -454,8 +455,8 @@ static void gateway_reloaded(void *ctx)
     if (r->phase == RUN_FAULT && now(r) < window_ends(r)) {
         arm(r);
     } else if (r->phase == RUN_FAULT) {
-        trap_close(&r->trap);
-        removed(r);
+        r->result->committed = trap_struck(&r->trap);
+        removed(r); /* the trap stays: answers may still be under way through it */
     }
 }
 

@@ -150,7 +150,16 @@ static enum err wrong_address(struct trap *t, struct loop *l, const char **out_w
     return ERR_OK;
 }
 
-enum err trap_open(struct trap *t, enum trap_kind kind, struct loop *l, const char *dir,
+static enum err lay_wire(struct trap *t, const struct trap_place *at, const char **out_why)
+{
+    enum wire_death death = t->kind == TRAP_IDLE_CLOSES ? WIRE_CLOSES : WIRE_DIES_MUTE;
+    enum err e = wire_open(at->loop, at->lead, death, &t->wire, out_why);
+    if (e == ERR_OK)
+        (void)snprintf(t->url, sizeof t->url, "http://127.0.0.1:%u", wire_port(t->wire));
+    return e;
+}
+
+enum err trap_open(struct trap *t, enum trap_kind kind, const struct trap_place *at,
                    const char **out_why)
 {
     enum err e = ERR_OK;
@@ -160,12 +169,19 @@ enum err trap_open(struct trap *t, enum trap_kind kind, struct loop *l, const ch
         return ERR_OK;
     }
     if (kind == TRAP_WRONG_ADDRESS)
-        return wrong_address(t, l, out_why);
+        return wrong_address(t, at->loop, out_why);
+    if (kind == TRAP_IDLE_CLOSES || kind == TRAP_IDLE_DIES)
+        return lay_wire(t, at, out_why);
     if (kind == TRAP_TLS_EXPIRED || kind == TRAP_TLS_HOST || kind == TRAP_TLS_CA)
-        e = load_cert(t, dir, out_why);
+        e = load_cert(t, at->dir, out_why);
     if (kind == TRAP_TLS_CA)
         t->ca[0] = '\0';
-    return e == ERR_OK ? listen_at(t, l, out_why) : e;
+    return e == ERR_OK ? listen_at(t, at->loop, out_why) : e;
+}
+
+uint64_t trap_struck(const struct trap *t)
+{
+    return t->wire != NULL ? wire_deaths(t->wire) : 0;
 }
 
 void trap_close(struct trap *t)
@@ -180,4 +196,6 @@ void trap_close(struct trap *t)
     t->deaf = NULL;
     tls_server_unref(t->tls);
     t->tls = NULL;
+    wire_close(t->wire);
+    t->wire = NULL;
 }

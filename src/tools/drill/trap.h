@@ -3,6 +3,7 @@
  * for the name, which is one that must not exist (RFC 6761). */
 #include "net/net.h"
 #include "tools/drill/catalogue.h"
+#include "tools/drill/wire.h"
 
 struct trap { /* embed it, zeroed */
     enum trap_kind kind;
@@ -11,10 +12,17 @@ struct trap { /* embed it, zeroed */
     struct listener *listener;
     struct loop *deaf; /* of the black hole: a loop that never runs, so that nothing is accepted */
     struct tls_server *tls;
+    struct wire *wire;
     struct stream *held[64]; /* accepted, never answered */
     size_t held_count;
 };
-/* dir: where certificates are written. out_why: sentence on error. */
-MUST_USE enum err trap_open(struct trap *t, enum trap_kind kind, struct loop *l, const char *dir,
+struct trap_place {
+    struct loop *loop;
+    const char *dir;  /* where certificates are written */
+    const char *lead; /* the real lead's address */
+};
+/* out_why: sentence on error. */
+MUST_USE enum err trap_open(struct trap *t, enum trap_kind kind, const struct trap_place *at,
                             const char **out_why);
-void trap_close(struct trap *t); /* an unopened one is fine */
+uint64_t trap_struck(const struct trap *t); /* faults it counted itself; the others it cannot */
+void trap_close(struct trap *t);            /* an unopened one is fine */
