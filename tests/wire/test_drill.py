@@ -133,6 +133,19 @@ with claim("nobody_left_is_an_honest_error_for_every_caller_within_the_deadline_
     expect((code, v["verdict"], v["silent_corruption_percent"], v["conversations"]["lost"]), (0, "pass", 0, 0), out)
     expect_true(v["conversations"]["honest_error"] > 10, v["conversations"])
 
+with claim("what_fails_below_http_fails_for_the_reason_that_was_drilled"):
+    code, out, err = Drill("run", "T1.wrong-address,T3.expired,T3.wrong-host,T5.dead-when-used", "--json", "--jobs", "2", *SHORT).end()
+    report = json.loads(out)
+    expect((code, report["ok"]), (0, True), out)
+    said = {f"{f['id']}.{v['id']}": v for f in report["faults"] for v in f["variants"]}
+    expect(list(said), ["T1.wrong-address", "T3.expired", "T3.wrong-host", "T5.dead-when-used"], "all were run, in their order")
+    expect_true("connection refused" in said["T1.wrong-address"]["gateway_said"], said["T1.wrong-address"])
+    expect_true("certificate has expired" in said["T3.expired"]["gateway_said"], said["T3.expired"])
+    expect_true("IP address mismatch" in said["T3.wrong-host"]["gateway_said"], said["T3.wrong-host"])
+    dead = said["T5.dead-when-used"]
+    expect_true(dead["requests"]["faults_committed"] > 0 and dead["conversations"]["asked_elsewhere"] == 0, dead)
+    expect(dead["requests"]["upstream_per_client"], 1, "a request on a dead connection is sent once more, and billed once")
+
 with claim("signals_leave_no_process_and_no_file_and_end_with_130"):
     for number in (signal.SIGINT, signal.SIGTERM):
         drill = Drill("all")

@@ -163,13 +163,12 @@ struct fault_summary report_summary(const struct drill_report *r, size_t at, siz
     return s;
 }
 
-static void put_time(struct buf *out, const char *name, bool happened, double seconds,
-                     const char *format)
+static void put_time(struct buf *out, const char *name, bool happened, double seconds, int decimals)
 {
-    char text[24] = "-";
     if (happened)
-        (void)snprintf(text, sizeof text, strcmp(format, "%.0f") == 0 ? "%.0f" : "%.2f", seconds);
-    report_put(out, " %s %s s", name, text);
+        report_put(out, " %s %.*f s", name, decimals, seconds);
+    else
+        report_put(out, " %s -", name);
 }
 
 static void put_figures(const struct fault_summary *s, struct buf *out)
@@ -177,8 +176,8 @@ static void put_figures(const struct fault_summary *s, struct buf *out)
     report_put(out, " interruption %.1f %%", s->interruption);
     if (s->limit_interruption >= 0)
         report_put(out, " (limit %g)", s->limit_interruption);
-    put_time(out, "TTD", s->detected, s->detect, "%.2f");
-    put_time(out, "TTR", s->recovered, s->recover, "%.0f");
+    put_time(out, "TTD", s->detected, s->detect, 2);
+    put_time(out, "TTR", s->recovered, s->recover, 0);
     if (s->dipped)
         report_put(out, " dip %.0f %% area %.0f req", s->dip, s->area);
     else
