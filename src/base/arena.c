@@ -1,8 +1,11 @@
 /* Chunks in a list, newest first; each allocation bumps the newest. A chunk is as large as half of
- * what is in use already, from 2 KiB to 256 KiB, so that little is unused while a stream is open;
+ * what is in use already, from a page to 256 KiB, so that little is unused while a stream is open;
  * what is larger gets a chunk of its own size.
  *
- *   chunk: [ previous | size | used | bytes ..................... ] */
+ *   chunk: [ previous | size | used | bytes ..................... ]
+ *
+ * Every request takes a few chunks of the least size and gives them back a moment later; malloc
+ * splits and joins its free memory each time. So a thread keeps some of them for itself. */
 #include "base/arena.h"
 
 #include "base/mem.h"
@@ -10,9 +13,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define CHUNK_MIN ((size_t)2048)
+#define CHUNK_MIN ((size_t)4096 - sizeof(struct arena_chunk))
 #define CHUNK_MAX ((size_t)256 << 10)
 #define ALIGN ((size_t)16)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SPARES_MAX 0 /* kept memory would hide uses after its end */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SPARES_MAX 0
+#endif
+#endif
+#ifndef SPARES_MAX
+#define SPARES_MAX 64
+#endif
 
 struct arena_chunk {
     struct arena_chunk *previous;
@@ -25,6 +38,36 @@ struct arena_cleanup {
     void (*fn)(void *object);
     void *object;
 };
+
+/* Chunks of CHUNK_MIN that this thread keeps. They go with the process: threads that use arenas
+ * live as long. */
+static _Thread_local struct {
+    struct arena_chunk *first;
+    size_t count;
+} spares;
+
+static struct arena_chunk *chunk_new(size_t size)
+{
+    struct arena_chunk *c = spares.first;
+    if (size != CHUNK_MIN || !c) {
+        c = mem_alloc(sizeof *c + size);
+    } else {
+        spares.first = c->previous;
+        spares.count--;
+    }
+    return c;
+}
+
+static void chunk_free(struct arena_chunk *c)
+{
+    if (c->size != CHUNK_MIN || spares.count >= SPARES_MAX) {
+        mem_free(c);
+        return;
+    }
+    c->previous = spares.first;
+    spares.first = c;
+    spares.count++;
+}
 
 void arena_init(struct arena *a, size_t max)
 {
@@ -44,7 +87,7 @@ static void free_until(struct arena *a, const struct arena_chunk *keep)
 {
     while (a->chunk != keep) {
         struct arena_chunk *previous = a->chunk->previous;
-        mem_free(a->chunk);
+        chunk_free(a->chunk);
         a->chunk = previous;
     }
 }
@@ -80,7 +123,7 @@ static void add_chunk(struct arena *a, size_t least)
         size = CHUNK_MAX;
     if (size < least)
         size = least;
-    struct arena_chunk *c = mem_alloc(sizeof *c + size);
+    struct arena_chunk *c = chunk_new(size);
     *c = (struct arena_chunk){.previous = a->chunk, .size = size};
     a->chunk = c;
 }

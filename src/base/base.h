@@ -29,6 +29,10 @@ struct span {
     size_t len;
 };
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
+#define SPAN_INIT(literal)                                                                         \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    } /* in static tables */
 #define SPAN_EMPTY ((struct span){NULL, 0})
 #define SPAN_FMT(s) (int)(s).len, (s).at /* for "%.*s" */
 

@@ -22,29 +22,9 @@ static bool equal(const char *a, const char *b, size_t len)
     return len == 0 || memcmp(a, b, len) == 0;
 }
 
-struct span span_from(const char *cstr)
-{
-    return cstr ? (struct span){cstr, strlen(cstr)} : SPAN_EMPTY;
-}
-
-bool span_eq(struct span a, struct span b)
-{
-    return a.len == b.len && equal(a.at, b.at, a.len);
-}
-
-bool span_is(struct span a, const char *cstr)
-{
-    return span_eq(a, span_from(cstr));
-}
-
 bool span_ieq(struct span a, struct span b)
 {
     return a.len == b.len && equal_folded(a.at, b.at, a.len);
-}
-
-bool span_iis(struct span a, const char *cstr)
-{
-    return span_ieq(a, span_from(cstr));
 }
 
 bool span_starts(struct span s, struct span prefix)

@@ -2,11 +2,25 @@
 /* Reading borrowed bytes: comparing, trimming, splitting, numbers. Pure. */
 #include "base/base.h"
 
-struct span span_from(const char *cstr); /* NULL gives an empty span */
-bool span_eq(struct span a, struct span b);
-bool span_is(struct span a, const char *cstr);
+/* Inline, so that the length of a literal is known when compiling: names are looked up by the dozen
+ * in every request. NULL gives an empty span. */
+static inline struct span span_from(const char *cstr)
+{
+    return cstr ? (struct span){cstr, strlen(cstr)} : SPAN_EMPTY;
+}
+static inline bool span_eq(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+static inline bool span_is(struct span a, const char *cstr)
+{
+    return span_eq(a, span_from(cstr));
+}
 bool span_ieq(struct span a, struct span b); /* ASCII case folded */
-bool span_iis(struct span a, const char *cstr);
+static inline bool span_iis(struct span a, const char *cstr)
+{
+    return span_ieq(a, span_from(cstr));
+}
 bool span_starts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);
 bool span_istarts(struct span s, struct span prefix);

@@ -21,8 +21,6 @@
 #define CACHE_MARKS_MAX 4 /* the API's own */
 
 static const char first_turn[] = "(The assistant opens this conversation.)";
-static const char go_on[] = "Continue your last message exactly where it ends. Do not repeat any "
-                            "of it, do not comment on it.";
 static const char json_rule[] =
     "Answer with one valid JSON object and nothing else: no prose, no code fence.";
 static const char schema_rule[] = "Answer with one JSON value that conforms to the following JSON "
@@ -641,7 +639,7 @@ enum err a_write_turns(struct a_body *b)
                       "No message holds anything for Claude to answer: send a text or an image.");
     if (wants_go_on(b)) {
         lose(b, LOSSY_PREFILL);
-        write_our_turn(b, go_on);
+        write_our_turn(b, DIALECT_GO_ON);
     }
     jw_array_end(&b->w);
     return ERR_OK;

@@ -11,11 +11,18 @@
 
 /* ---- lossy ---- */
 
-void lossy_add(struct lossy *l, const char *name)
+bool lossy_has(const struct lossy *l, const char *name)
 {
     for (size_t i = 0; i < l->count; i++)
         if (strcmp(l->names[i], name) == 0)
-            return;
+            return true;
+    return false;
+}
+
+void lossy_add(struct lossy *l, const char *name)
+{
+    if (lossy_has(l, name))
+        return;
     /* The vocabulary may outgrow the list; the last name then stands for the rest. */
     if (l->count < ARRAY_LEN(l->names))
         l->names[l->count++] = name;

@@ -26,6 +26,7 @@ struct lossy {
     size_t count;
 };
 void lossy_add(struct lossy *l, const char *name);
+bool lossy_has(const struct lossy *l, const char *name);
 /* "cache_control,thinking" into out; truncates at whole names. Returns the length. */
 size_t lossy_format(const struct lossy *l, char *out, size_t cap);
 
@@ -102,6 +103,15 @@ extern const struct dialect dialect_openai_chat;
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
 const struct dialect *dialect_by_id(enum dialect_id id);
+
+/* How a target is asked to go on with a last assistant message where it does not do so by itself:
+ * the text of a user turn behind it. Such a request is told by LOSSY_PREFILL; the answer may
+ * repeat, restart or comment, which relay/seam.h mends. */
+#define DIALECT_GO_ON                                                                              \
+    "Continue your last message exactly where it ends, in the middle of a word if need be. Do "    \
+    "not "                                                                                         \
+    "repeat any of it and do not comment on it. Begin with a space where one belongs. If a tool "  \
+    "call comes next, make it."
 
 /* Rewrites only the value of the top-level "model" member of a request body: the rest byte for byte
  * (passthrough). model: raw JSON string content. Adds the member when there was none. */

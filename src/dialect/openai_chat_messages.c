@@ -646,6 +646,18 @@ static void put_assistant(struct oc_writing *c, struct run run)
     jw_object_end(&c->w);
 }
 
+/* A trailing assistant message is a closed turn to a target that does not continue it: a user turn
+ * asks it to go on. */
+static void put_go_on(struct oc_writing *c)
+{
+    if (!c->prefilled || c->cap->prefill)
+        return;
+    put_role(c, "user");
+    jw_key(&c->w, "content");
+    jw_cstr(&c->w, DIALECT_GO_ON);
+    jw_object_end(&c->w);
+}
+
 /* ---- all of them ---- */
 
 /* A system text in the middle goes into the user turn where the target's template has no place for
@@ -695,6 +707,7 @@ enum err oc_write_messages(struct oc_writing *c)
         }
         m = run.end;
     }
+    put_go_on(c);
     jw_array_end(&c->w);
     return e;
 }

@@ -419,6 +419,22 @@ static enum err read_done(struct reply_reader *r)
     return tell_end(r);
 }
 
+static enum err read_data(struct reply_reader *r, const struct sse_event *e, struct span data)
+{
+    struct json_doc doc;
+    if (json_parse(&r->scratch, data, &json_limits_default, &doc, NULL) != ERR_OK)
+        return ERR_SYNTAX;
+    struct json whole = json_root(&doc), root[ARRAY_LEN(root_members)];
+    if (!json_is(whole, JSON_OBJECT))
+        return ERR_SYNTAX;
+    PICK(whole, root_members, root);
+    if (is_error(root) || span_is(e->name, "error")) {
+        tell_error(r, whole, NULL);
+        return ERR_OK;
+    }
+    return read_chunk(r, whole, root);
+}
+
 enum err oc_read_event(struct reply_reader *r, const struct sse_event *e)
 {
     if (r->state == REPLY_ENDED)
@@ -433,19 +449,9 @@ enum err oc_read_event(struct reply_reader *r, const struct sse_event *e)
         return ERR_OK;
     if (span_is(data, "[DONE]"))
         return read_done(r);
-    struct json_doc doc;
-    arena_reset(&r->scratch);
-    if (json_parse(&r->scratch, data, &json_limits_default, &doc, NULL) != ERR_OK)
-        return ERR_SYNTAX;
-    struct json whole = json_root(&doc), root[ARRAY_LEN(root_members)];
-    if (!json_is(whole, JSON_OBJECT))
-        return ERR_SYNTAX;
-    PICK(whole, root_members, root);
-    if (is_error(root) || span_is(e->name, "error")) {
-        tell_error(r, whole, NULL);
-        return ERR_OK;
-    }
-    return read_chunk(r, whole, root);
+    enum err err = read_data(r, e, data);
+    arena_deinit(&r->scratch); /* one warm piece of memory serves all streams of a thread */
+    return err;
 }
 
 enum err oc_read_eof(struct reply_reader *r)

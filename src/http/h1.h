@@ -7,6 +7,7 @@
  * the limits: reliability.md sections 3.1 and 5. Reject and close beats repair. HTTP/2 will be a
  * sibling (h2.h) with the same struct http_head. */
 #include "base/buf.h"
+#include "base/span.h"
 
 struct http_field {
     struct span name, value; /* name as received; compare with span_iis */
@@ -33,7 +34,11 @@ struct http_head {
     bool upgrade;         /* asked for; we never do */
 };
 /* First field of that name, or an empty span with at == NULL. */
-struct span http_field_get(const struct http_head *h, const char *name);
+struct span http_field_find(const struct http_head *h, struct span name);
+static inline struct span http_field_get(const struct http_head *h, const char *name)
+{
+    return http_field_find(h, span_from(name));
+}
 
 enum h1_role { H1_REQUEST, H1_RESPONSE }; /* what is being READ */
 enum h1_event_type {

@@ -15,9 +15,8 @@ static enum err bad(struct h1 *p, const char *text)
     return h1_fail(p, ERR_SYNTAX, 400, text);
 }
 
-struct span http_field_get(const struct http_head *h, const char *name)
+struct span http_field_find(const struct http_head *h, struct span want)
 {
-    struct span want = span_from(name);
     for (size_t i = 0; i < h->field_count; i++)
         if (h->fields[i].name.len == want.len && span_ieq(h->fields[i].name, want))
             return h->fields[i].value;

@@ -121,7 +121,7 @@ bool json_may_hold(const struct json_doc *doc, const char *name, struct span pre
     return false;
 }
 
-static struct json get(struct json v, struct span name)
+struct json json_member(struct json v, struct span name)
 {
     if (!json_is(v, JSON_OBJECT))
         return JSON_ABSENT;
@@ -133,16 +133,11 @@ static struct json get(struct json v, struct span name)
     return JSON_ABSENT;
 }
 
-struct json json_get(struct json v, const char *name)
-{
-    return get(v, span_from(name));
-}
-
 struct json json_path(struct json v, const char *dotted)
 {
     struct span rest = span_from(dotted), part;
     while (json_present(v) && span_next(&rest, '.', &part))
-        v = get(v, part);
+        v = json_member(v, part);
     return v;
 }
 

@@ -11,6 +11,7 @@
  * Pure: no I/O, no clock. The document and its nodes live in the caller's arena; the text is
  * borrowed. */
 #include "base/arena.h"
+#include "base/span.h"
 
 enum json_type {
     JSON_NONE,
@@ -69,7 +70,11 @@ uint32_t json_len(struct json v);    /* elements of an array, members of an obje
 
 /* Object member by (decoded) name; JSON_ABSENT when v is no object or has none. Linear in the
  * members. */
-struct json json_get(struct json v, const char *name);
+struct json json_member(struct json v, struct span name);
+static inline struct json json_get(struct json v, const char *name)
+{
+    return json_member(v, span_from(name));
+}
 struct json json_path(struct json v, const char *dotted); /* "error.details.error_code" */
 struct json json_at(struct json v, uint32_t index);       /* array element */
 

@@ -98,14 +98,16 @@ void answer_stream_begin(struct exchange *x)
 
 void answer_flush(struct exchange *x)
 {
-    if (x->holding || x->out.len == 0)
+    size_t ready = x->hold.on ? x->hold.from : x->out.len;
+    if (x->holding || ready == 0)
         return;
     if (!x->head_sent)
         answer_stream_begin(x);
     x->forwarded = true;
     x->ping_at = loop_now(x->relay->loop) + x->relay->deadlines.ping;
-    reply_body(x->request, buf_span(&x->out));
-    buf_reset(&x->out);
+    reply_body(x->request, span_take(buf_span(&x->out), ready));
+    buf_consume(&x->out, ready);
+    x->hold.from = 0;
 }
 
 void answer_whole(struct exchange *x, struct span body)
@@ -127,10 +129,11 @@ static struct span id_for(struct exchange *x)
 
 void answer_writer_new(struct exchange *x)
 {
+    int64_t now = loop_wall(x->relay->loop) / USEC_PER_SEC;
     struct writer_options o = {.request = &x->canonical,
-                               .id = id_for(x),
-                               .model = x->model,
-                               .created = loop_wall(x->relay->loop) / USEC_PER_SEC};
+                               .id = x->seen_id.len ? x->seen_id : id_for(x),
+                               .model = x->seen_model.len ? x->seen_model : x->model,
+                               .created = x->seen_created ? x->seen_created : now};
     x->writer = x->door->writer_new(x->arena, &o, x->stream, &x->out);
 }
 

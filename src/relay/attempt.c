@@ -24,10 +24,10 @@ static const struct call_events call_events = {
 
 /* ---- the request in the target's words ---- */
 
-static bool starts_with_any(struct span name, const char *const *prefixes, size_t count)
+static bool starts_with_any(struct span name, const struct span *prefixes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (span_istarts(name, span_from(prefixes[i])))
+        if (span_istarts(name, prefixes[i]))
             return true;
     return false;
 }
@@ -36,9 +36,10 @@ static bool starts_with_any(struct span name, const char *const *prefixes, size_
  * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
 static bool forwards_field(struct span name)
 {
-    static const char *const prefixes[] = {"anthropic-",      "openai-beta", "x-claude-code-",
-                                           "x-stainless-",    "x-app",       "user-agent",
-                                           "idempotency-key", "traceparent"};
+    static const struct span prefixes[] = {SPAN_INIT("anthropic-"),      SPAN_INIT("openai-beta"),
+                                           SPAN_INIT("x-claude-code-"),  SPAN_INIT("x-stainless-"),
+                                           SPAN_INIT("x-app"),           SPAN_INIT("user-agent"),
+                                           SPAN_INIT("idempotency-key"), SPAN_INIT("traceparent")};
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
@@ -65,7 +66,7 @@ static enum err write_fields(struct exchange *x, const struct relay_target *targ
     return e;
 }
 
-static enum err read_canonical(struct exchange *x, struct chat_problem *problem)
+enum err exchange_read(struct exchange *x, struct chat_problem *problem)
 {
     if (x->canonical_read)
         return ERR_OK;
@@ -86,7 +87,7 @@ static bool passes_through(struct exchange *x, const struct relay_target *target
     if (!json_may_hold(&x->doc, "signature", SPAN(DIALECT_STANDIN_MARK)))
         return true;
     struct chat_problem ignored; /* what we cannot read is for Claude to judge */
-    return read_canonical(x, &ignored) != ERR_OK || !dialect_has_standin_thinking(&x->canonical);
+    return exchange_read(x, &ignored) != ERR_OK || !dialect_has_standin_thinking(&x->canonical);
 }
 
 static void pass_body(struct exchange *x, struct span model)
@@ -100,17 +101,21 @@ static void pass_body(struct exchange *x, struct span model)
 static enum err translate_body(struct exchange *x, const struct relay_link *link,
                                struct chat_problem *problem)
 {
-    enum err e = read_canonical(x, problem);
+    enum err e = exchange_read(x, problem);
     if (e != ERR_OK)
         return e;
     struct span model = link->model.len ? link->model : x->model;
     struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    if (x->splice.asked_in_words & BIT(x->attempt.index))
+        cap.prefill = false;
     struct dialect_body out = {0};
     pieces_init(&out.body, x->arena);
-    e = link->target->dialect->write_request(x->arena, &x->canonical, &cap, model, x->stream, &out,
-                                             problem);
+    e = link->target->dialect->write_request(x->arena, splice_request(x), &cap, model, x->stream,
+                                             &out, problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
+    if (x->splice.active)
+        splice_prepare(x, lossy_has(&out.lossy, LOSSY_PREFILL));
     return e;
 }
 
@@ -118,7 +123,8 @@ static void observe(void *ctx, const struct chat_event *e);
 
 static void make_reader(struct exchange *x)
 {
-    struct reader_options o = {.request = x->canonical_read ? &x->canonical : NULL,
+    const struct chat_request *asked = x->splice.active ? &x->splice.request : &x->canonical;
+    struct reader_options o = {.request = x->canonical_read ? asked : NULL,
                                .requested_whole = !x->stream};
     x->attempt.reader =
         x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
@@ -159,24 +165,35 @@ static struct span request_target(struct exchange *x, const struct relay_target 
     return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
 }
 
+/* What an earlier attempt said was never given to the client. */
+static void forget_answer(struct exchange *x)
+{
+    ledger_deinit(&x->ledger);
+    ledger_init(&x->ledger, LEDGER_TEXT_MAX);
+    x->ledger.raw = x->attempt.passthrough;
+    x->hold.on = false;
+    x->writer = NULL;
+    x->seen_id = x->seen_model = SPAN_EMPTY;
+}
+
 void attempt_begin(struct exchange *x, size_t link_index)
 {
     const struct relay_link *link = &x->route->links[link_index];
     usec now = loop_now(x->relay->loop);
-    x->attempt = (struct attempt){.link = link,
-                                  .index = link_index,
-                                  .open = true,
-                                  .passthrough = passes_through(x, link->target),
-                                  .started = now,
-                                  .last_content = now};
+    x->attempt =
+        (struct attempt){.link = link,
+                         .index = link_index,
+                         .open = true,
+                         .passthrough = !x->splice.active && passes_through(x, link->target),
+                         .started = now,
+                         .last_content = now};
     struct attempt *at = &x->attempt;
     buf_init(&at->gathered, GATHER_MAX);
     sse_init(&at->sse, EVENT_MAX, true);
     pieces_init(&at->body, x->arena);
-    ledger_deinit(&x->ledger);
-    ledger_init(&x->ledger, LEDGER_TEXT_MAX);
+    if (!x->splice.active)
+        forget_answer(x);
     x->lossy = (struct lossy){0};
-    x->writer = NULL;
     (void)open_line(x, link, now);
     struct chat_problem problem = {0};
     enum err e = ERR_OK;
@@ -193,7 +210,7 @@ void attempt_begin(struct exchange *x, size_t link_index)
         return;
     }
     make_reader(x);
-    x->holding = x->stream && chain_has_other(&x->walk, link_index, now);
+    x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
     at->deadline = first_deadline(x, now);
     struct call_request req = {.method = SPAN("POST"),
                                .target = request_target(x, link->target),
@@ -302,17 +319,39 @@ void attempt_resume(struct exchange *x)
 
 /* ---- the answer ---- */
 
-static void note_content(struct exchange *x)
+void attempt_content(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
     usec now = loop_now(x->relay->loop);
     if (x->first_content == 0)
         x->first_content = now;
-    else if (now - at->last_content > x->stall_max)
-        x->stall_max = now - at->last_content;
-    at->last_content = now;
+    else if (now - x->last_content > x->stall_max)
+        x->stall_max = now - x->last_content;
+    at->last_content = x->last_content = now;
     at->deadline = now + x->relay->deadlines.stall;
     exchange_attempt_works(x);
+}
+
+/* What a writer that takes over in the middle has to call the answer by. */
+static void note_name(struct exchange *x, const struct chat_event *e)
+{
+    x->seen_id = e->id.escaped ? json_unescape(e->id.at, x->arena) : e->id.at;
+    x->seen_id = arena_copy(x->arena, x->seen_id);
+    if (e->model.escaped)
+        x->seen_model = arena_copy(x->arena, e->model.at);
+}
+
+void attempt_deliver(struct exchange *x, const struct chat_event *e)
+{
+    ledger_note(&x->ledger, e);
+    if (x->attempt.passthrough && e->type == CHAT_EV_START && x->stream)
+        note_name(x, e);
+    if (x->attempt.passthrough || e->type == CHAT_EV_PING)
+        return;
+    if (!x->writer)
+        answer_writer_new(x);
+    if (x->door->write_event(x->writer, e) != ERR_OK)
+        x->writer_full = true;
 }
 
 /* Every event of the answer, whoever forwards the bytes. */
@@ -329,24 +368,23 @@ static void observe(void *ctx, const struct chat_event *e)
         x->stream_error.param = arena_copy(x->arena, e->error->param);
         return;
     }
-    ledger_note(&x->ledger, e);
-    if (ledger_is_content(e))
-        note_content(x);
     if (e->type == CHAT_EV_END)
         at->ended = true;
-    if (at->passthrough || e->type == CHAT_EV_PING)
+    if (x->splice.active) {
+        splice_take(x, e);
         return;
-    if (!x->writer)
-        answer_writer_new(x);
-    if (x->door->write_event(x->writer, e) != ERR_OK)
-        x->writer_full = true;
+    }
+    if (ledger_is_content(e))
+        attempt_content(x);
+    attempt_deliver(x, e);
 }
 
 static bool relays_field(struct span name)
 {
-    static const char *const prefixes[] = {"request-id",     "x-request-id",  "anthropic-",
-                                           "openai-",        "x-ratelimit-",  "retry-after",
-                                           "x-should-retry", "traceresponse", "cf-ray"};
+    static const struct span prefixes[] = {
+        SPAN_INIT("request-id"),     SPAN_INIT("x-request-id"),  SPAN_INIT("anthropic-"),
+        SPAN_INIT("openai-"),        SPAN_INIT("x-ratelimit-"),  SPAN_INIT("retry-after"),
+        SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"), SPAN_INIT("cf-ray")};
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
@@ -389,13 +427,30 @@ static void on_head(void *ctx, const struct http_head *head)
         answer_stream_begin(x);
 }
 
+/* All chunks of a chat answer carry one time. Not an event's matter, since no other dialect has it.
+ */
+static void note_created(struct exchange *x, struct span data)
+{
+    static const struct span name = SPAN_INIT("\"created\":");
+    ssize_t at = x->door->id == DIALECT_ANTHROPIC ? -1 : span_search(data, name);
+    struct span digits = at < 0 ? SPAN_EMPTY : span_trim(span_drop(data, (size_t)at + name.len));
+    size_t len = 0;
+    while (len < digits.len && digits.at[len] >= '0' && digits.at[len] <= '9')
+        len++;
+    if (span_i64(span_take(digits, len), &x->seen_created) != ERR_OK)
+        x->seen_created = 0;
+}
+
 /* One event of the stream. False: the attempt is over and x must not be touched. */
 static bool take_event(struct exchange *x, const struct sse_event *e)
 {
     struct attempt *at = &x->attempt;
+    struct ledger_mark before = ledger_mark(&x->ledger);
+    size_t from = x->out.len;
     if (!e->comment_only) {
         enum err err = at->link->target->dialect->read_event(at->reader, e);
-        bool other = !x->forwarded && chain_has_other(&x->walk, at->index, at->last_content);
+        bool other = at->told_error && (!x->forwarded || splice_possible(x)) &&
+                     chain_has_other(&x->walk, at->index, at->last_content);
         if (at->told_error && (!at->passthrough || other)) {
             fail_broken(x, ERR_OK, "the target told an error inside its stream");
             return false;
@@ -408,7 +463,10 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     }
     if (at->passthrough && buf_add(&x->out, e->raw) != ERR_OK)
         x->writer_full = true;
-    if (x->ledger.content || at->ended)
+    if (at->passthrough && !before.before.started && x->ledger.started)
+        note_created(x, e->data);
+    splice_hold(x, &before, from);
+    if ((x->ledger.content && !x->hold.on) || at->ended)
         x->holding = false; /* the commit point */
     if (x->writer_full || (x->holding && x->out.len > HOLD_MAX)) {
         fail_broken(x, ERR_LIMIT, "too much came before the first content");
@@ -476,7 +534,7 @@ static void end_stream(struct exchange *x)
         fail_broken(x, ERR_EOF, "the stream ended before its terminal event");
         return;
     }
-    x->holding = false;
+    x->holding = x->hold.on = false;
     /* What no blank line closed is no event, but it is the client's to see. */
     if (at->passthrough && buf_add(&x->out, sse_held(&at->sse)) != ERR_OK)
         x->writer_full = true;

@@ -154,8 +154,21 @@ void exchange_start(struct relay *relay, struct request *r, const struct dialect
 
 /* ---- choosing ---- */
 
+/* The answer had begun: what was given stays, and the client is told honestly that it ends here. */
+static void interrupt(struct exchange *x, const struct failure *f)
+{
+    struct chat_error e = answer_caller_error(x, f);
+    if (!x->error_told)
+        answer_error(x, &e, 0);
+    exchange_finish(x, x->ledger.content ? OUTCOME_INTERRUPTED : OUTCOME_REJECTED);
+}
+
 static void nobody_left(struct exchange *x)
 {
+    if (x->forwarded) {
+        interrupt(x, &x->last);
+        return;
+    }
     if (!x->failed_once && x->was_unfit) {
         struct span text = x->unfit.param.len
                                ? arena_printf(x->arena, "%.*s: %.*s", SPAN_FMT(x->unfit.param),
@@ -178,6 +191,10 @@ static void nobody_left(struct exchange *x)
 
 static void out_of_time(struct exchange *x)
 {
+    if (x->forwarded) {
+        interrupt(x, &x->last);
+        return;
+    }
     struct failure f = x->failed_once ? x->last : (struct failure){.cause = CAUSE_STALLED};
     struct chat_error e = {
         .status = 504,
@@ -250,15 +267,6 @@ void exchange_attempt_unfit(struct exchange *x, size_t link, const struct chat_p
     try_next(x);
 }
 
-/* The answer had begun: what was given stays, and the client is told honestly that it ends here. */
-static void interrupt(struct exchange *x, const struct failure *f)
-{
-    struct chat_error e = answer_caller_error(x, f);
-    if (!x->error_told)
-        answer_error(x, &e, 0);
-    exchange_finish(x, x->ledger.content ? OUTCOME_INTERRUPTED : OUTCOME_REJECTED);
-}
-
 static void log_failure(struct exchange *x, const struct failure *f)
 {
     const struct cause_facts *facts = cause_facts(f->cause);
@@ -271,6 +279,24 @@ static void log_failure(struct exchange *x, const struct failure *f)
              f->why ? f->why : "", "advice", facts->advice ? facts->advice : "", NULL);
 }
 
+void exchange_go_on(struct exchange *x)
+{
+    try_next(x);
+}
+
+/* A target that does not go on by itself is asked once more, in words. */
+static bool asks_again(struct exchange *x, const struct failure *f)
+{
+    usec now = loop_now(x->relay->loop), wait;
+    if (!splice_ask_in_words(x, f) ||
+        breaker_ask(x->route->breakers[f->link], now, &wait) != ERR_OK)
+        return false;
+    attempt_drop(x);
+    x->state = EX_TRYING;
+    attempt_begin(x, f->link);
+    return true;
+}
+
 void exchange_attempt_failed(struct exchange *x, const struct failure *f)
 {
     struct exchange_attempt *line = exchange_log(x);
@@ -278,15 +304,20 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     line->status = f->status;
     line->ended = loop_now(x->relay->loop);
     report_breaker(x, f->cause, f->retry_after);
-    chain_failed(&x->walk, f->link, f->cause, f->retry_after, line->ended);
     log_failure(x, f);
+    if (asks_again(x, f))
+        return;
+    chain_failed(&x->walk, f->link, f->cause, f->retry_after, line->ended);
     if (!x->failed_once)
         x->first = *f;
     x->failed_once = true;
     x->last = *f;
     attempt_drop(x);
+    if (!x->ledger.started && !x->error_told)
+        x->forwarded = false; /* pings and comments at most: nothing to go on with */
     if (x->forwarded) {
-        interrupt(x, f);
+        if (!splice_begin(x))
+            interrupt(x, f);
     } else if (cause_facts(f->cause)->reaction == REACT_CALLER) {
         answer_upstream_error(x, f);
         exchange_finish(x, OUTCOME_CLIENT_ERROR);
@@ -323,6 +354,7 @@ static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
         .outcome = outcome,
         .attempts = x->attempts,
         .attempt_count = x->attempt_count,
+        .splices = x->splices,
         .usage = x->ledger.usage,
         .started = x->started,
         .first_content = x->first_content,
@@ -409,7 +441,8 @@ void exchange_rearm(struct exchange *x)
 static void send_ping(struct exchange *x, usec now)
 {
     x->ping_at = now + x->relay->deadlines.ping;
-    if (reply_pending(x->request) > 0 || (x->forwarded && x->attempt.passthrough))
+    bool runs = x->forwarded && x->attempt.passthrough && !x->hold.on;
+    if (reply_pending(x->request) > 0 || runs)
         return;
     if (!x->pinger) {
         struct writer_options o = {.request = &x->canonical};

@@ -11,6 +11,7 @@
 #include "dialect/dialect.h"
 #include "relay/chain.h"
 #include "relay/ledger.h"
+#include "relay/seam.h"
 
 struct relay_target { /* immutable while a request may use it */
     const char *name;
@@ -59,6 +60,12 @@ enum exchange_outcome {
 };
 const char *exchange_outcome_name(enum exchange_outcome o);
 
+struct exchange_splices {
+    uint32_t count;          /* times another attempt went on with the answer */
+    bool in_words;           /* the last one was asked in words */
+    struct seam_report seam; /* what was dropped at the last seam */
+};
+
 /* How one exchange went; spans live during the call of on_done only. */
 struct exchange_report {
     const struct request *request;
@@ -76,6 +83,7 @@ struct exchange_report {
     const char *switched_from; /* NULL: the lead answered */
     enum cause switch_cause;
     struct lossy lossy;
+    struct exchange_splices splices;
     struct chat_usage usage;
     usec started, first_content, ended; /* first_content: 0 = none */
     usec stall_max;                     /* longest wait between two content events */

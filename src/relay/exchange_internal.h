@@ -1,9 +1,10 @@
 #pragma once
-/* Shared by exchange.c (the order of things), attempt.c (one try at one target) and answer.c (what
- * the client gets). Nobody else includes it. */
+/* Shared by exchange.c (the order of things), attempt.c (one try at one target), splice.c (going on
+ * in the middle) and answer.c (what the client gets). Nobody else includes it. */
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/exchange.h"
+#include "relay/seam.h"
 
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
 
@@ -52,6 +53,28 @@ struct attempt {
     usec started, deadline, last_content;
 };
 
+/* A tool call's events wait in `out`, from `from` on, until it is complete. */
+struct tool_hold {
+    bool on;
+    size_t from;
+    struct ledger_mark before;
+};
+
+/* Going on in the middle of an answer; see splice.c. */
+struct splice {
+    bool active;        /* the answer is being gone on with: the target's events pass splice_take */
+    bool in_words;      /* this attempt asks in words: the target may repeat itself */
+    bool text_open;     /* the client's open block is text, and the new text goes on in it */
+    bool in_text;       /* the target's open block is its text */
+    bool dropping;      /* the target's open block is not for the client */
+    bool drop_thinking; /* text has been given: thinking cannot come behind it */
+    uint32_t asked_in_words; /* BIT(link): its target refused to go on by itself */
+    int64_t output_before;   /* tokens given before this attempt; estimated where nobody told */
+    struct chat_request request;
+    struct seam *seam; /* NULL: there is no text to join to, or the joint is made */
+    struct buf joined;
+};
+
 struct exchange {
     enum exchange_state state;
     struct relay *relay;
@@ -75,6 +98,12 @@ struct exchange {
     size_t retry_link; /* while EX_PAUSING */
 
     struct ledger ledger;
+    struct tool_hold hold;
+    struct splice splice;
+    struct exchange_splices splices; /* for the report */
+    struct span seen_id,
+        seen_model;       /* of an answer passed through: plain; raw JSON string content */
+    int64_t seen_created; /* 0: not seen */
     struct reply_writer *writer;
     struct reply_writer *pinger; /* writes keep-alives into `ping`, beside what is held in `out` */
     struct buf out, ping;
@@ -87,7 +116,7 @@ struct exchange {
     int status_sent;
 
     struct timer timer;
-    usec started, deadline, ping_at, first_content, stall_max;
+    usec started, deadline, ping_at, first_content, last_content, stall_max;
     struct exchange_attempt *attempts; /* grows in the arena: most exchanges need one */
     size_t attempt_count, attempt_cap;
     char id[32];
@@ -109,7 +138,32 @@ void exchange_completed(struct exchange *x); /* the answer is with the client */
 void exchange_finish(struct exchange *x,
                      enum exchange_outcome outcome); /* reports and ends the reply; x is gone */
 void exchange_rearm(struct exchange *x);
+void exchange_go_on(struct exchange *x); /* tries the next target */
+/* The canonical conversation, read when first needed. */
+MUST_USE enum err exchange_read(struct exchange *x, struct chat_problem *out_problem);
 struct exchange_attempt *exchange_log(struct exchange *x); /* the current attempt's line */
+
+/* attempt.c: an event for the client: into the ledger and, unless bytes pass through, its writer */
+void attempt_deliver(struct exchange *x, const struct chat_event *e);
+void attempt_content(struct exchange *x); /* the target gave content: its clocks begin anew */
+
+/* splice.c */
+/* Could the answer go on elsewhere if it died now? Cheap; the last word is splice_begin's. */
+bool splice_possible(const struct exchange *x);
+/* An answer of which the client has a part has lost its target. True: it is taken care of, the
+ * exchange goes on or has ended. False: nobody can go on from here. */
+bool splice_begin(struct exchange *x);
+/* The request of an attempt that goes on; x->canonical where it does not. */
+const struct chat_request *splice_request(struct exchange *x);
+/* The attempt's request is written: how its text will be joined. in_words: it was asked to go on.
+ */
+void splice_prepare(struct exchange *x, bool in_words);
+/* The failed target refused to go on by itself: true, when it may be asked in words. */
+bool splice_ask_in_words(struct exchange *x, const struct failure *f);
+void splice_take(struct exchange *x, const struct chat_event *e);
+/* One event of a stream was taken: begins or ends holding a tool call back. before, from: the
+ * ledger and x->out before it. */
+void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from);
 
 /* answer.c: writes replies, never ends them */
 void answer_stream_begin(struct exchange *x); /* 200 and the stream's headers */

@@ -56,10 +56,53 @@ static void note_piece(struct ledger *l, struct chat_text t)
         keep_text(l, t);
 }
 
+size_t ledger_last_index(const struct ledger *l)
+{
+    return l->block_count == 0 || l->block_count > LEDGER_BLOCKS_MAX ? SIZE_MAX
+                                                                     : l->block_count - 1;
+}
+
+struct ledger_mark ledger_mark(const struct ledger *l)
+{
+    return (struct ledger_mark){*l};
+}
+
+void ledger_rewind(struct ledger *l, const struct ledger_mark *m)
+{
+    struct buf text = l->text; /* its memory may have moved since */
+    assert(m->before.text.len <= text.len);
+    text.len = m->before.text.len;
+    *l = m->before;
+    l->text = text;
+}
+
+static void note_block_start(struct ledger *l, const struct chat_event *e)
+{
+    l->block_count++;
+    l->last = (struct ledger_block){
+        .type = e->block_type, .open = true, .custom = e->custom, .raw = l->raw};
+    l->refused = l->refused || e->block_type == CHAT_REFUSAL;
+    size_t at = ledger_last_index(l);
+    if (at != SIZE_MAX)
+        l->blocks[at] = (uint8_t)e->block_type;
+    note_piece(l, e->text);
+}
+
+/* Text and thinking of which nothing came are never opened by our own writers. */
+static void note_unseen(struct ledger *l)
+{
+    bool lazy =
+        l->last.type == CHAT_TEXT || l->last.type == CHAT_THINKING || l->last.type == CHAT_REFUSAL;
+    size_t at = ledger_last_index(l);
+    if (lazy && !l->last.raw && l->last.bytes == 0 && at != SIZE_MAX)
+        l->blocks[at] |= LEDGER_UNSEEN;
+}
+
 static void note_block_stop(struct ledger *l)
 {
     if (!l->last.open)
         return;
+    note_unseen(l);
     l->last.open = false;
     l->last.complete = true;
     l->tool_calls += l->last.type == CHAT_TOOL_USE;
@@ -74,9 +117,7 @@ void ledger_note(struct ledger *l, const struct chat_event *e)
         merge_usage(&l->usage, &e->usage);
         break;
     case CHAT_EV_BLOCK_START:
-        l->block_count++;
-        l->last = (struct ledger_block){.type = e->block_type, .open = true};
-        note_piece(l, e->text);
+        note_block_start(l, e);
         break;
     case CHAT_EV_DELTA:
         note_piece(l, e->text);

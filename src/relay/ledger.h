@@ -2,14 +2,18 @@
 /* What the client has already been given: fed with every event delivered, asked when an attempt
  * dies.
  *
- * Pure; lives in the exchange's arena; text is kept bounded (the splice of a later issue continues
- * from it). */
+ * Pure; lives in the exchange's arena. Text and the list of blocks are kept bounded; splice.c goes
+ * on from them. */
 #include "base/buf.h"
 #include "chat/chat.h"
+
+#define LEDGER_BLOCKS_MAX 64 /* of one answer; more are counted, not listed */
 
 struct ledger_block {
     enum chat_block_type type;
     bool open, complete;
+    bool custom;    /* TOOL_USE of a custom tool */
+    bool raw;       /* began while the client saw the target's own events */
     uint64_t bytes; /* of text / input delivered */
 };
 struct ledger {           /* embed it; readable */
@@ -23,10 +27,23 @@ struct ledger {           /* embed it; readable */
     struct chat_usage usage; /* merged */
     struct buf text;         /* escaped text of all text blocks delivered, up to its bound */
     bool text_full;
+    bool refused; /* a refusal was given */
+    bool raw;     /* set by the owner: the client sees the target's own events, empty blocks too */
+    uint8_t blocks[LEDGER_BLOCKS_MAX]; /* the types of those behind us; LEDGER_UNSEEN: the client
+                                          saw nothing of it */
+};
+#define LEDGER_UNSEEN 0x80
+/* How the account stood before some events, to go back to when they were never delivered. */
+struct ledger_mark {
+    struct ledger before; /* its text borrows: only the length counts */
 };
 void ledger_init(struct ledger *l, size_t text_max);
 void ledger_deinit(struct ledger *l);
 void ledger_note(struct ledger *l, const struct chat_event *e);
+struct ledger_mark ledger_mark(const struct ledger *l);
+void ledger_rewind(struct ledger *l, const struct ledger_mark *m);
+/* The open or last block's place in `blocks`; SIZE_MAX: none, or past the bound. */
+size_t ledger_last_index(const struct ledger *l);
 /* Does this event carry content (text, thinking, tool input, or a block that is complete in its
  * start)? A tool_use or text block's bare start does not; a block that is whole in its start does.
  */

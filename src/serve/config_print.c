@@ -249,6 +249,7 @@ static struct span general_path(struct span key, char *out, size_t cap)
 
 static bool is_under(const struct config_row *row, struct span key)
 {
+    assert(row->path != NULL);
     struct span path = span_from(row->path);
     return span_starts(path, key) && (path.len == key.len || memchr(".[", path.at[key.len], 2));
 }

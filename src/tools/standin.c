@@ -22,30 +22,35 @@
 
 static int usage(FILE *to, int status)
 {
-    (void)fputs("usage: hotspare standin [options]\n"
-                "\n"
-                "  --listen HOST:PORT   default 127.0.0.1:0 (any port; it is printed)\n"
-                "  --name NAME          default standin\n"
-                "  --model NAME         shown when the request names none\n"
-                "  --words N            length of an answer: \"w1 w2 ... wN\" (default 40)\n"
-                "  --thinking N         words of thinking before it (default 0)\n"
-                "  --rate N             words per second; 0 = as fast as possible (default)\n"
-                "  --first-token DUR    wait before the first event (300ms, 2s)\n"
-                "  --tool NAME=JSON     call this tool with this input when it is offered and not "
-                "yet answered\n"
-                "  --fault SPEC         commit a fault; may be repeated, the first that applies is "
-                "committed\n"
-                "  --replay DIR         answer with a recorded exchange: response.json|sse and "
-                "meta.json's status\n"
-                "  --key ENV            accept only the key in this environment variable\n"
-                "  --json               print the line that tells the address as JSON\n"
-                "\n"
-                "SPEC: NAME[@K][:PERCENT%][,retry-after=SECONDS][,for=DUR][,times=N]\n"
-                "control: POST /_standin/faults (specs separated by blanks; none clears), GET "
-                "/_standin/stats,\n"
-                "         GET /_standin/last (the last request's body)\n"
-                "\nfaults:\n",
-                to);
+    (void)fputs(
+        "usage: hotspare standin [options]\n"
+        "\n"
+        "  --listen HOST:PORT   default 127.0.0.1:0 (any port; it is printed)\n"
+        "  --name NAME          default standin\n"
+        "  --model NAME         shown when the request names none\n"
+        "  --words N            length of an answer: \"w1 w2 ... wN\" (default 40)\n"
+        "  --thinking N         words of thinking before it (default 0)\n"
+        "  --preface N          words before a planned tool call (default 0)\n"
+        "  --resume STYLE       how an answer that another began is taken up: exact (default),\n"
+        "                       echo, restart, repeat[=WORDS], lead-in, refuse (400 unless asked\n"
+        "                       in words)\n"
+        "  --rate N             words per second; 0 = as fast as possible (default)\n"
+        "  --first-token DUR    wait before the first event (300ms, 2s)\n"
+        "  --tool NAME=JSON     call this tool with this input when it is offered and not "
+        "yet answered\n"
+        "  --fault SPEC         commit a fault; may be repeated, the first that applies is "
+        "committed\n"
+        "  --replay DIR         answer with a recorded exchange: response.json|sse and "
+        "meta.json's status\n"
+        "  --key ENV            accept only the key in this environment variable\n"
+        "  --json               print the line that tells the address as JSON\n"
+        "\n"
+        "SPEC: NAME[@K][:PERCENT%][,retry-after=SECONDS][,for=DUR][,times=N]\n"
+        "control: POST /_standin/faults (specs separated by blanks; none clears), GET "
+        "/_standin/stats,\n"
+        "         GET /_standin/last (the last request's body)\n"
+        "\nfaults:\n",
+        to);
     for (size_t i = 0; i < fault_row_count; i++)
         (void)fprintf(to, "  %-18s %s\n", fault_rows[i].name, fault_rows[i].help);
     return status;
@@ -346,6 +351,10 @@ static bool take_option(struct standin *s, int c, const char *value)
         return number(value, &s->words);
     case 't':
         return number(value, &s->thinking);
+    case 'b':
+        return number(value, &s->preface);
+    case 'g':
+        return resume_parse(span_from(value), s) == ERR_OK;
     case 'r':
         return number(value, &s->rate);
     case 'd':
@@ -398,6 +407,8 @@ int standin_main(int argc, char **argv)
                                             {"model", required_argument, NULL, 'm'},
                                             {"words", required_argument, NULL, 'w'},
                                             {"thinking", required_argument, NULL, 't'},
+                                            {"preface", required_argument, NULL, 'b'},
+                                            {"resume", required_argument, NULL, 'g'},
                                             {"rate", required_argument, NULL, 'r'},
                                             {"first-token", required_argument, NULL, 'd'},
                                             {"tool", required_argument, NULL, 'o'},

@@ -66,13 +66,33 @@ static void add_part(struct answer *a, enum part_kind kind, uint64_t pieces,
                      const struct tool_plan *tool)
 {
     if (a->part_count < STANDIN_PARTS)
-        a->parts[a->part_count++] = (struct part){kind, pieces, tool};
+        a->parts[a->part_count++] = (struct part){.kind = kind, .pieces = pieces, .tool = tool};
+}
+
+/* Words that stand before a planned call; some of them may have been said by another. */
+static void plan_preface(struct answer *a)
+{
+    uint64_t words = a->standin->preface, said = a->resumes ? a->said : 0;
+    uint64_t pieces = (words > said ? words - said : 0) + (a->opening.len > 0);
+    if (pieces > 0)
+        add_part(a, PART_TEXT, pieces, NULL);
+}
+
+static bool calls_tools(struct answer *a, struct json root)
+{
+    if (answers_a_tool(last_message(root)))
+        return false;
+    for (size_t i = 0; i < a->standin->tool_count; i++)
+        if (offers(root, a->standin->tools[i].name))
+            return true;
+    return false;
 }
 
 static bool plan_tools(struct answer *a, struct json root)
 {
-    if (answers_a_tool(last_message(root)))
+    if (!calls_tools(a, root))
         return false;
+    plan_preface(a);
     for (size_t i = 0; i < a->standin->tool_count; i++) {
         const struct tool_plan *t = &a->standin->tools[i];
         if (offers(root, t->name))
@@ -112,8 +132,8 @@ static void plan_text(struct answer *a, struct json root)
     uint64_t kept = json_present(stops) ? stop_before(a, stops, words) : words;
     if (kept < words)
         a->stop = "stop_sequence";
-    if (most >= 0 && (uint64_t)most < kept) {
-        kept = (uint64_t)most;
+    if (most >= 0 && (uint64_t)most + a->said < kept) {
+        kept = (uint64_t)most + a->said;
         a->stop = "max_tokens";
         a->stop_sequence = SPAN_EMPTY;
     }
@@ -121,10 +141,14 @@ static void plan_text(struct answer *a, struct json root)
                    json_present(json_get(root, "response_format"));
     if (a->json_only)
         kept = 1;
+    kept = kept > a->said ? kept - a->said : 0;
     a->output_words = kept;
-    uint64_t images = a->images > 0 && !a->json_only;
-    if (kept + images > 0)
-        add_part(a, PART_TEXT, kept + images, NULL);
+    bool images = a->images > 0 && !a->json_only;
+    uint64_t pieces = kept + images + (a->opening.len > 0);
+    if (pieces == 0)
+        return;
+    add_part(a, PART_TEXT, pieces, NULL);
+    a->parts[a->part_count - 1].images = images;
 }
 
 static void plan(struct answer *a, struct json root)
@@ -138,7 +162,7 @@ static void plan(struct answer *a, struct json root)
     struct json model = json_get(root, "model");
     a->model = json_is(model, JSON_STRING) ? json_str(model) : span_from(s->model);
     uint64_t thinking = a->speech == SPEAK_COMPLETIONS ? 0 : s->thinking; /* has no place for it */
-    if (thinking > 0)
+    if (thinking > 0 && !a->resumes)
         add_part(a, PART_THINKING, thinking, NULL);
     if (plan_tools(a, root)) {
         a->stop = "tool_use";
@@ -530,6 +554,10 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
     a->fault = choose_fault(s, request_arena(r));
     bool good = json_parse(request_arena(r), request_body(r), NULL, &doc, NULL) == ERR_OK;
     const char *wrong = good ? complaint(a, json_root(&doc)) : "The request body is not valid JSON";
+    if (good && !wrong) {
+        bool tools = calls_tools(a, json_root(&doc));
+        wrong = resume_plan(a, json_root(&doc), tools ? s->preface : s->words);
+    }
     if (good && !wrong)
         plan(a, json_root(&doc));
     remember(a);

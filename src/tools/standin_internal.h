@@ -1,6 +1,7 @@
 #pragma once
 /* Shared by standin.c (options, doors, control), standin_fault.c (the catalogue of faults),
- * standin_answer.c (one answer, piece by piece) and standin_write.c (the words of each dialect).
+ * standin_answer.c (one answer, piece by piece), standin_resume.c (going on with one that another
+ * began) and standin_write.c (the words of each dialect).
  * Nobody else includes it. */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -60,6 +61,16 @@ struct fault {
 enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why);
 enum err duration_parse(struct span text, usec *out); /* 300ms, 2s, 1m */
 
+/* How an answer that another began is taken up. */
+enum resume_style {
+    RESUME_EXACT,
+    RESUME_ECHO,    /* the whole text again, then the rest */
+    RESUME_RESTART, /* the same, as a model does that was asked in words */
+    RESUME_REPEAT,  /* the last words again */
+    RESUME_LEAD_IN,
+    RESUME_REFUSE /* 400, unless asked in words */
+};
+
 struct tool_plan {
     const char *name;
     struct span input; /* JSON text */
@@ -72,6 +83,9 @@ struct standin {
     const char *host;
     uint16_t port;
     uint64_t words, thinking, rate;
+    uint64_t preface; /* words before a tool call */
+    enum resume_style resume;
+    uint64_t resume_back; /* words said again */
     usec first_token;
     struct tool_plan tools[STANDIN_TOOLS];
     size_t tool_count;
@@ -95,6 +109,7 @@ enum part_kind { PART_THINKING, PART_TEXT, PART_TOOL };
 struct part {
     enum part_kind kind;
     uint64_t pieces;
+    bool images; /* the last piece tells how many came */
     const struct tool_plan *tool;
 };
 
@@ -121,6 +136,9 @@ struct answer { /* in the request's arena */
     struct part parts[STANDIN_PARTS];
     size_t part_count;
     uint64_t output_words;
+    bool resumes;
+    uint64_t said;       /* words said by another, the one that was cut included */
+    struct span opening; /* the first piece of the text, when it is no whole word */
 
     const struct fault *fault; /* the one this answer commits, its own copy; or NULL */
     struct timer timer;
@@ -135,6 +153,12 @@ struct answer { /* in the request's arena */
 void answer_request(struct standin *s, struct request *r, enum speech speech);
 void answer_gone(struct answer *a);
 void answer_drained(struct answer *a);
+
+/* standin_resume.c */
+enum err resume_parse(struct span text, struct standin *s);
+/* Fills said, opening and resumes where the request asks to go on with a beginning of `words`
+ * numbered words. Returns what a provider that refuses says, or NULL. */
+const char *resume_plan(struct answer *a, struct json root, uint64_t words);
 
 /* standin_write.c */
 bool write_next_event(struct answer *a, struct buf *to); /* false: there is none left */

@@ -19,11 +19,16 @@ static struct span word_piece(const struct answer *a, uint64_t i, char out[48])
     const struct part *p = &a->parts[a->part];
     if (a->json_only)
         return SPAN("{}");
-    bool images = p->kind == PART_TEXT && a->images > 0 && i + 1 == p->pieces;
-    int len = images
-                  ? snprintf(out, 48, "%simages=%llu", i ? " " : "", (unsigned long long)a->images)
-                  : snprintf(out, 48, "%s%c%llu", i ? " " : "",
-                             p->kind == PART_THINKING ? 't' : 'w', (unsigned long long)i + 1);
+    bool images = p->images && i + 1 == p->pieces;
+    if (p->kind == PART_TEXT && a->opening.len > 0 && i == 0)
+        return a->opening;
+    uint64_t n = i + 1;
+    if (p->kind == PART_TEXT)
+        n += a->said - (a->opening.len > 0);
+    int len =
+        images ? snprintf(out, 48, "%simages=%llu", n > 1 ? " " : "", (unsigned long long)a->images)
+               : snprintf(out, 48, "%s%c%llu", n > 1 ? " " : "",
+                          p->kind == PART_THINKING ? 't' : 'w', (unsigned long long)n);
     return (struct span){out, (size_t)len};
 }
 

@@ -135,9 +135,7 @@ static void chat_turns_become_messages_turns(void **state)
          OC_BODY(U("x") ",{\"role\":\"assistant\",\"content\":\"It is\"}", ""),
          "{\"messages\":[" U(
              "x") ",{\"role\":\"assistant\",\"content\":\"It is\"},{\"role\":\"user\","
-                  "\"content\":[{\"type\":\"text\",\"text\":\"Continue your last message exactly "
-                  "where it ends. Do "
-                  "not repeat any of it, do not comment on it.\"}]}]}",
+                  "\"content\":[{\"type\":\"text\",\"text\":\"" DIALECT_GO_ON "\"}]}]}",
          "prefill"},
         {"a refusal in the history is a text", S45,
          OC_BODY(U("x") ",{\"role\":\"assistant\",\"content\":null,\"refusal\":\"no\"}," U("y"),

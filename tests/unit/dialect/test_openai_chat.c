@@ -617,7 +617,8 @@ static void prefill_is_sent_and_said(void **state)
                    OUT(U ",{\"role\":\"assistant\",\"prefix\":true,\"content\":\"It is\"}") MAX,
                    "");
     check_messages(state, &bare, in,
-                   OUT(U ",{\"role\":\"assistant\",\"content\":\"It is\"}") ",\"max_tokens\":9}",
+                   OUT(U ",{\"role\":\"assistant\",\"content\":\"It is\"},{\"role\":\"user\","
+                         "\"content\":\"" DIALECT_GO_ON "\"}") ",\"max_tokens\":9}",
                    "prefill");
 }
 
