@@ -12,6 +12,8 @@
 #define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
 #define HOLD_MAX ((size_t)256 << 10)      /* what may come before the first content */
 #define ATTEMPTS_FIRST 3
+#define WORKS_AFTER                                                                                \
+    (2 * USEC_PER_SEC) /* of content: a target that cuts every answer seldom lasts it */
 #define TAIL_TIME (2 * USEC_PER_SEC) /* from the terminal event to the end of the response */
 
 static void on_head(void *ctx, const struct http_head *head);
@@ -344,7 +346,10 @@ void attempt_content(struct exchange *x)
     at->deadline = now + x->relay->deadlines.stall;
     if (at->streaming && at->pace.until == 0)
         pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
-    exchange_attempt_works(x);
+    if (at->content_since == 0)
+        at->content_since = now;
+    if (now - at->content_since >= WORKS_AFTER)
+        exchange_attempt_works(x);
 }
 
 /* What a writer that takes over in the middle has to call the answer by. */
@@ -489,6 +494,9 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
         return false;
     }
     if (at->told_error) { /* the client gets the target's own event, and no second one of ours */
+        if (splice_let_go(x) && buf_add(&x->out, e->raw) != ERR_OK)
+            x->writer_full = true;
+        x->holding = false;
         answer_flush(x);
         x->error_told = true;
         fail_broken(x, ERR_OK, "the target told an error inside its stream");

@@ -256,8 +256,8 @@ struct exchange_attempt *exchange_log(struct exchange *x)
     return &x->attempts[x->attempt_count - 1];
 }
 
-/* A target that gives content works: its breaker hears so at once, and not only when a long answer
- * has ended. One that dies after that is reported again. */
+/* A target that has given content for a while works: its breaker hears so then, and not only when a
+ * long answer has ended. One that dies after that is reported again. */
 static void report_breaker(struct exchange *x, enum cause cause, usec retry_after)
 {
     struct attempt *at = &x->attempt;

@@ -52,7 +52,7 @@ struct attempt {
     struct sse sse;
     struct buf gathered; /* whole bodies */
     struct reply_reader *reader;
-    usec started, deadline, last_content;
+    usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;
 };
 
@@ -169,6 +169,9 @@ void splice_take(struct exchange *x, const struct chat_event *e);
 /* One event of a stream was taken: begins or ends holding a tool call back. before, from: the
  * ledger and x->out before it. */
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from);
+/* What is held back will not come: drops it, as if it had never been said. False: nothing was held.
+ */
+bool splice_let_go(struct exchange *x);
 
 /* answer.c: writes replies, never ends them */
 void answer_stream_begin(struct exchange *x); /* 200 and the stream's headers */

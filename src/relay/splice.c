@@ -189,9 +189,7 @@ bool splice_begin(struct exchange *x)
 {
     x->holding = false;
     answer_flush(x);
-    if (x->hold.on)
-        ledger_rewind(&x->ledger, &x->hold.before);
-    x->hold.on = false;
+    (void)splice_let_go(x);
     buf_reset(&x->out);
     struct chat_problem ignored = {0};
     if (!splice_possible(x) || x->writer_full)
@@ -425,6 +423,16 @@ void splice_take(struct exchange *x, const struct chat_event *e)
 }
 
 /* ---- tool calls are given whole ---- */
+
+bool splice_let_go(struct exchange *x)
+{
+    if (!x->hold.on)
+        return false;
+    ledger_rewind(&x->ledger, &x->hold.before);
+    buf_truncate(&x->out, x->hold.from);
+    x->hold.on = false;
+    return true;
+}
 
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from)
 {

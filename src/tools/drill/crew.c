@@ -217,7 +217,8 @@ static bool write_config(struct crew *c, const char *lead, const char *ca)
                       "    chain: [ lead, spare/gpt-drill ]\n"
                       "deadlines: { connect: 500ms, first_token: 600ms, stall: 600ms, total: 4s, "
                       "drain: 100ms }\n"
-                      "breaker: { failures: 3, open: 500ms, max_open: 1s }\n",
+                      "breaker: { failures: 3, open: 500ms, max_open: 1s }\n"
+                      "return: { ramp: 100ms }\n",
                       lead, ca != NULL ? ", ca: \"" : "", ca != NULL ? ca : "",
                       ca != NULL ? "\"" : "", c->process[CREW_SPARE].url);
     return (fclose(f) == 0) & (put > 0);
