@@ -48,8 +48,10 @@ struct writer_options {
     const struct chat_request *request; /* include_usage, stop sequences; not NULL */
     struct span
         id; /* id to give the answer, plain; empty = keep the upstream's when it fits the format */
-    struct span model; /* model name to show, raw JSON string content; empty = upstream's */
-    int64_t created;   /* unix seconds, for OpenAI's `created` */
+    struct span model;       /* model name to show, raw JSON string content; empty = upstream's */
+    int64_t created;         /* unix seconds, for OpenAI's `created` */
+    enum chat_tri usage_key; /* does each OpenAI chunk have `usage`? UNSET: where usage was asked
+                                for, as OpenAI has it; else as in the chunks before ours */
 };
 
 struct reply_reader; /* opaque, one per attempt, in the exchange's arena */

@@ -213,7 +213,9 @@ static enum err end_chunk(struct reply_writer *w, const char *finish)
                         : add(w, SPAN(",\"logprobs\":null,\"finish_reason\":null}]"));
     if (e != ERR_OK)
         return e;
-    return add(w, w->o.request->include_usage ? SPAN(",\"usage\":null}\n\n") : SPAN("}\n\n"));
+    bool key =
+        w->o.usage_key == CHAT_UNSET ? w->o.request->include_usage : w->o.usage_key == CHAT_YES;
+    return add(w, key ? SPAN(",\"usage\":null}\n\n") : SPAN("}\n\n"));
 }
 
 static enum err fixed_chunk(struct reply_writer *w, struct span member, const char *finish)

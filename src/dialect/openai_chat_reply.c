@@ -429,6 +429,8 @@ static enum err read_data(struct reply_reader *r, const struct sse_event *e, str
         return ERR_SYNTAX;
     PICK(whole, root_members, root);
     if (is_error(root) || span_is(e->name, "error")) {
+        if (r->finished) /* the answer is whole: what goes wrong behind it is not its matter */
+            return tell_end(r);
         tell_error(r, whole, NULL);
         return ERR_OK;
     }

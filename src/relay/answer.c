@@ -134,7 +134,8 @@ void answer_writer_new(struct exchange *x)
     struct writer_options o = {.request = &x->canonical,
                                .id = x->seen_id.len ? x->seen_id : id_for(x),
                                .model = x->seen_model.len ? x->seen_model : x->model,
-                               .created = x->seen_created};
+                               .created = x->seen_created,
+                               .usage_key = x->seen_usage_key};
     x->writer = x->door->writer_new(x->arena, &o, x->stream, &x->out);
 }
 

@@ -177,6 +177,7 @@ static void forget_answer(struct exchange *x)
     x->writer = NULL;
     x->seen_id = x->seen_model = SPAN_EMPTY;
     x->seen_created = 0;
+    x->seen_usage_key = CHAT_UNSET;
 }
 
 void attempt_begin(struct exchange *x, size_t link_index)
@@ -448,9 +449,9 @@ static void on_head(void *ctx, const struct http_head *head)
         answer_stream_begin(x);
 }
 
-/* All chunks of a chat answer carry one time. Not an event's matter, since no other dialect has it.
- */
-static void note_created(struct exchange *x, struct span data)
+/* All chunks of a chat answer carry one time, and a usage or none. Not an event's matter, since no
+ * other dialect has it. */
+static void note_chunk(struct exchange *x, struct span data)
 {
     static const struct span name = SPAN_INIT("\"created\":");
     ssize_t at = x->door->id == DIALECT_ANTHROPIC ? -1 : span_search(data, name);
@@ -460,6 +461,7 @@ static void note_created(struct exchange *x, struct span data)
         len++;
     if (span_i64(span_take(digits, len), &x->seen_created) != ERR_OK)
         x->seen_created = 0;
+    x->seen_usage_key = span_search(data, SPAN("\"usage\":")) >= 0 ? CHAT_YES : CHAT_NO;
 }
 
 /* One event of the stream. False: the attempt is over and x must not be touched. */
@@ -485,7 +487,7 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     if (at->passthrough && buf_add(&x->out, e->raw) != ERR_OK)
         x->writer_full = true;
     if (at->passthrough && !before.before.started && x->ledger.started)
-        note_created(x, e->data);
+        note_chunk(x, e->data);
     splice_hold(x, &before, from);
     if ((x->ledger.content && !x->hold.on) || at->ended)
         x->holding = false; /* the commit point */

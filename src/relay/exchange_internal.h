@@ -107,8 +107,9 @@ struct exchange {
     struct splice splice;
     struct exchange_splices splices; /* for the report */
     struct span seen_id,
-        seen_model;       /* of an answer passed through: plain; raw JSON string content */
-    int64_t seen_created; /* 0: not seen */
+        seen_model;               /* of an answer passed through: plain; raw JSON string content */
+    int64_t seen_created;         /* 0: not seen */
+    enum chat_tri seen_usage_key; /* do its chunks have one? */
     struct reply_writer *writer;
     struct reply_writer *pinger; /* writes keep-alives into `ping`, beside what is held in `out` */
     struct buf out, ping;

@@ -35,7 +35,8 @@ struct seam {
     struct span kept; /* the end of the delivered text, without blanks behind it */
     bool whole;       /* it is all of it */
     bool soft, settled;
-    size_t blanks; /* behind the kept text, given already */
+    size_t behind; /* blanks behind the kept text, given already */
+    size_t blanks; /* of these the target may give again */
     size_t judged; /* how many of the questions are answered */
     struct buf held;
     struct seam_report report;
@@ -66,14 +67,15 @@ static size_t blanks_before(struct span s)
     return n;
 }
 
-struct seam *seam_new(struct arena *a, struct span delivered, bool soft)
+struct seam *seam_new(struct arena *a, struct span delivered, struct seam_how how)
 {
     struct seam *s = arena_new(a, struct seam);
     struct span text = without_blanks_behind(delivered);
-    s->blanks = delivered.len - text.len;
+    s->behind = delivered.len - text.len;
+    s->blanks = how.blanks_cut ? s->behind : 0;
     s->whole = text.len <= KEPT_MAX;
     s->kept = arena_copy(a, s->whole ? text : span_drop(text, text.len - KEPT_MAX));
-    s->soft = soft;
+    s->soft = how.in_words;
     s->settled = text.len == 0 && s->blanks == 0;
     buf_init(&s->held, HELD_MAX);
     arena_on_free(a, free_held, s);
@@ -167,10 +169,13 @@ static enum verdict lead_in(struct span text, bool over, size_t *out_len)
         return over || rest.len >= LEAD_IN_MAX ? NOT_SO : NOT_YET;
     if (!speaks_of_going_on(span_take(rest, (size_t)line)))
         return NOT_SO;
-    size_t end = (size_t)line;
-    while (end < rest.len && (rest.at[end] == '\n' || rest.at[end] == '\r'))
+    size_t end = (size_t)line + 1;
+    if (end < rest.len && rest.at[end] == '\r')
         end++;
-    if (end == rest.len) /* nothing follows: it may be all there is to say */
+    if (end < rest.len && rest.at[end] == '\n')
+        end++;
+    if (blanks_before(span_drop(rest, end)) ==
+        rest.len - end) /* nothing follows: it may be all there is to say */
         return over ? NOT_SO : NOT_YET;
     *out_len = from + end;
     return IS_SO;
@@ -220,10 +225,14 @@ static bool is_edge(struct span kept, size_t at)
 }
 
 /* Do the last `len` bytes already stand a little earlier, so that one begins where the other ends
- * or before? Then the text goes round in circles, and may just go on to. */
+ * or before, or do they repeat themselves? Then the text goes round in circles, and may just go on
+ * to. */
 static bool is_pattern(struct span kept, size_t len)
 {
     struct span end = span_drop(kept, kept.len - len);
+    for (size_t period = 1; period <= len / 2; period++)
+        if (span_starts(end, span_drop(end, period)))
+            return true;
     for (size_t shift = 1; shift <= len + 1 && shift + len <= kept.len; shift++)
         if (span_starts(span_drop(kept, kept.len - len - shift), end))
             return true;
@@ -290,6 +299,7 @@ static bool judge_repetition(struct seam *s, bool over)
     if (v == IS_SO) {
         s->report.repeated = (uint32_t)len;
         drop(s, len);
+        s->blanks = s->behind; /* they come again with the text before them */
     }
     return v != NOT_YET;
 }

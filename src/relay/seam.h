@@ -8,10 +8,13 @@
 
 struct seam;
 
-/* delivered: the text of the turn so far; the arena keeps a copy of its end and its beginning.
- * soft: the target was asked in words to go on (it may repeat, restart or comment); false: it
- * continues by itself, and only an echo of the whole is looked for. */
-struct seam *seam_new(struct arena *a, struct span delivered, bool soft);
+struct seam_how {
+    bool in_words;   /* the target was asked in words to go on: it may repeat, restart or comment.
+                        false: it continues by itself; only an echo of the whole is looked for */
+    bool blanks_cut; /* it was not shown the blanks the text ends with, and may give them again */
+};
+/* delivered: the text of the turn so far; the arena keeps a copy of what is needed of it. */
+struct seam *seam_new(struct arena *a, struct span delivered, struct seam_how how);
 /* Takes a piece of the continuation, cut anywhere, and appends to `out` what the client is to get
  * now (perhaps nothing yet). ERR_LIMIT from `out`. */
 MUST_USE enum err seam_feed(struct seam *s, struct span piece, struct buf *out);

@@ -185,9 +185,26 @@ static void enter(struct exchange *x)
     x->state = EX_IDLE;
 }
 
+/* A chat target tells why it stopped before its last mark: one that died between the two had
+ * finished. Its reader knows, and tells the end. */
+static bool had_finished(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    if (x->ledger.finished || !at->streaming)
+        return x->ledger.finished;
+    if (at->link->target->dialect->read_eof(at->reader) != ERR_OK || !x->ledger.finished)
+        return false;
+    x->hold.on = false;
+    return true;
+}
+
 bool splice_begin(struct exchange *x)
 {
     x->holding = false;
+    if (had_finished(x) && x->ledger.ended && !x->ledger.raw) { /* the writer has written it */
+        finish_ok(x);
+        return true;
+    }
     answer_flush(x);
     (void)splice_let_go(x);
     buf_reset(&x->out);
@@ -279,8 +296,10 @@ void splice_prepare(struct exchange *x, bool in_words)
     s->text_open = is_open(x, CHAT_TEXT);
     s->seam = NULL;
     x->splices.in_words = in_words;
+    bool claude = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    struct seam_how how = {.in_words = in_words, .blanks_cut = claude};
     if (x->ledger.text.len > 0)
-        s->seam = seam_new(x->arena, json_unescape(buf_span(&x->ledger.text), x->arena), in_words);
+        s->seam = seam_new(x->arena, json_unescape(buf_span(&x->ledger.text), x->arena), how);
 }
 
 bool splice_ask_in_words(struct exchange *x, const struct failure *f)
@@ -434,9 +453,20 @@ bool splice_let_go(struct exchange *x)
     return true;
 }
 
+/* The client could do nothing with what it has of the last block: a call without all of its input,
+ * a provider's own tool without its result, a block that is whole or nothing. */
+static bool ends_in_a_half(const struct exchange *x)
+{
+    const struct ledger_block *last = &x->ledger.last;
+    if (last->type == CHAT_SERVER_TOOL_USE)
+        return x->ledger.block_count > 0;
+    return last->open && last->type != CHAT_TEXT && last->type != CHAT_THINKING &&
+           last->type != CHAT_REFUSAL;
+}
+
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from)
 {
-    bool open = is_open(x, CHAT_TOOL_USE);
+    bool open = ends_in_a_half(x);
     if (!x->hold.on) {
         usec now = x->attempt.last_content;
         if (open && splice_possible(x) && chain_has_other(&x->walk, x->attempt.index, now))

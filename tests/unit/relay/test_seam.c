@@ -18,7 +18,7 @@ static struct seam_report join(struct span delivered, bool soft, struct span tex
 {
     struct arena a;
     arena_init(&a, 1 << 24);
-    struct seam *s = seam_new(&a, delivered, soft);
+    struct seam *s = seam_new(&a, delivered, (struct seam_how){soft, !soft});
     buf_reset(out);
     while (text.len > 0) {
         size_t n = cuts == 0 ? text.len : cuts == EVERY_BYTE ? 1 : 1 + feed_random(&seed) % 40;
@@ -92,7 +92,8 @@ static void what_comes_again_is_dropped_and_what_is_new_is_given(void **state)
          "Sure, continuing:\n"},
         {"a native target's lead-in is its own", "x", false, "Sure, continuing:\ny",
          "Sure, continuing:\ny"},
-        {"blanks given already", "A line.\n\n", true, "\n\nNext.", "Next."},
+        {"blanks given already", "A line.\n\n", false, "\n\nNext.", "Next."},
+        {"blanks that were shown are new", "A line. ", true, "\n\nNext.", "\n\nNext."},
         {"more blanks than were given", "A line.\n", false, "\n\n  Next.", "\n  Next."},
         {"blanks nobody gave", "A line.", true, "\n\nNext.", "\n\nNext."},
         {"Chinese, repeated end", "\u4eca\u5929\u5929\u6c14\u5f88\u597d", true,
@@ -126,7 +127,7 @@ static void holding_is_bounded(void **state)
     buf_init(&text, 1 << 24);
     for (int i = 0; i < 60000; i++)
         assert_int_equal(buf_printf(&text, "%d,", i), ERR_OK);
-    struct seam *s = seam_new(&a, buf_span(&text), true);
+    struct seam *s = seam_new(&a, buf_span(&text), (struct seam_how){.in_words = true});
     assert_int_equal(seam_feed(s, buf_span(&text), &out), ERR_OK);
     assert_true(seam_settled(s) && out.len == text.len); /* longer than we look: new */
     arena_deinit(&a);
