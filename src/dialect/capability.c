@@ -199,7 +199,7 @@ static struct capability claude_preset(const struct name *n)
         .json_strict = f & SCHEMA,
         .parallel_flag = true,
         .tool_name_max = 128,
-        .tool_prompt = 400, /* 313 to 530 told for one small tool in the recorded corpus */
+        .tool_prompt = 480, /* 290 to 650 in the recorded corpus */
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,
@@ -395,7 +395,7 @@ static struct capability open_preset(const struct name *n)
         .parallel_flag = true,
         .stream_options = true,
         .tool_name_max = 64,
-        .tool_prompt = 150, /* 0 to 650 in the recorded corpus, by the model's template */
+        .tool_prompt = 100, /* 0 to 650 in the recorded corpus, by the model's template */
         .forced_tool = true,
         .forced_tool_with_thinking = true,
         .context = open_context(n),
@@ -452,6 +452,7 @@ static struct capability mistral_preset(const struct name *n)
                      name_holds(n, "open-mistral") || name_holds(n, "open-mixtral");
     c.images = c.image_urls = !text_only;
     c.stop_max = 0;
+    c.tool_prompt = 0;
     c.json_strict = c.tool_id_nine = c.prefill = true;
     for (size_t i = 0; i < ARRAY_LEN(mistral_rows); i++) {
         if (!name_starts((struct span){n->at, n->len}, mistral_rows[i].prefix))
