@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 #include "tools/config_cmd.h"
 #include "tools/demo.h"
+#include "tools/drill/drill.h"
 #include "tools/standin.h"
 
 #include "json/json.h"
@@ -24,6 +25,7 @@ static const struct command {
 } commands[] = {
     {"serve", serve_main, "the gateway: a Claude endpoint that keeps answering"},
     {"demo", demo_main, "see it work: no key, no network, under 30 seconds"},
+    {"drill", drill_main, "outages on purpose: every fault, limits and verdicts"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},

@@ -206,6 +206,8 @@ class Serve(Process):
         self.config = os.path.join(self.folder, "hotspare.yaml")
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(yaml(targets, routes or [("*", chain)], deadlines or {}) + more)
+            if "return:" not in more:
+                f.write("return: { ramp: 0s }\n")  # most stories are about one request after another, not about the way back
         self.home = os.path.join(self.folder, "home")
         os.mkdir(self.home)
         super().__init__(label, [BIN, "serve", "--config", self.config], env=clean_env(HOME=self.home, **(env or {})), cwd=self.folder)

@@ -106,6 +106,12 @@ enum err buf_printf(struct buf *b, const char *format, ...)
     return e;
 }
 
+void buf_truncate(struct buf *b, size_t len)
+{
+    assert(len <= b->len);
+    b->len = len;
+}
+
 void buf_consume(struct buf *b, size_t n)
 {
     assert(n <= b->len);

@@ -25,5 +25,7 @@ MUST_USE enum err buf_vprintf(struct buf *b, const char *format, va_list args) P
 MUST_USE enum err buf_reserve(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t n);
 
+/* Drops what is behind the first `len` bytes. */
+void buf_truncate(struct buf *b, size_t len);
 /* Drops the first n bytes, moving the rest to the front. */
 void buf_consume(struct buf *b, size_t n);

@@ -26,7 +26,7 @@ static struct span switched_value(struct exchange *x)
         x->failed_once ? x->first.cause
                        : breaker_view(x->route->breakers[0], loop_now(x->relay->loop)).last_cause;
     return arena_printf(x->arena, "%s>%s; %s", x->route->links[0].target->name,
-                        x->attempt.link->target->name, cause_facts(cause)->name);
+                        x->attempt.link->target->name, exchange_switch_name(cause));
 }
 
 static void add_our_fields(struct exchange *x, struct reply_fields *f, bool served)
@@ -129,11 +129,12 @@ static struct span id_for(struct exchange *x)
 
 void answer_writer_new(struct exchange *x)
 {
-    int64_t now = loop_wall(x->relay->loop) / USEC_PER_SEC;
+    if (x->seen_created == 0)
+        x->seen_created = loop_wall(x->relay->loop) / USEC_PER_SEC;
     struct writer_options o = {.request = &x->canonical,
                                .id = x->seen_id.len ? x->seen_id : id_for(x),
                                .model = x->seen_model.len ? x->seen_model : x->model,
-                               .created = x->seen_created ? x->seen_created : now};
+                               .created = x->seen_created};
     x->writer = x->door->writer_new(x->arena, &o, x->stream, &x->out);
 }
 

@@ -13,6 +13,8 @@
 #define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
 #define HOLD_MAX ((size_t)256 << 10)      /* what may come before the first content */
 #define ATTEMPTS_FIRST 3
+#define WORKS_AFTER                                                                                \
+    (2 * USEC_PER_SEC) /* of content: a target that cuts every answer seldom lasts it */
 #define TAIL_TIME (2 * USEC_PER_SEC) /* from the terminal event to the end of the response */
 
 static void on_head(void *ctx, const struct http_head *head);
@@ -195,6 +197,7 @@ static void forget_answer(struct exchange *x)
     x->hold.on = false;
     x->writer = NULL;
     x->seen_id = x->seen_model = SPAN_EMPTY;
+    x->seen_created = 0;
 }
 
 void attempt_begin(struct exchange *x, size_t link_index)
@@ -318,12 +321,22 @@ bool attempt_overdue(struct exchange *x, usec now)
                                 : "no content within the stall deadline");
         return true;
     }
+    if (pace_check(&at->pace, now) && chain_has_other(&x->walk, at->index, now)) {
+        fail(x, ERR_TIMEOUT, CALL_BODY, NULL, true, "slower than deadlines.min_rate");
+        return true;
+    }
     return false;
 }
 
 usec attempt_next_check(const struct exchange *x)
 {
-    return x->attempt.paused && !x->attempt.ended ? x->deadline : x->attempt.deadline;
+    const struct attempt *at = &x->attempt;
+    usec pace = pace_next_check(&at->pace);
+    if (at->ended)
+        return at->deadline;
+    if (at->paused)
+        return x->deadline;
+    return pace < at->deadline ? pace : at->deadline;
 }
 
 /* The client was slow, not the target, whose time begins anew. */
@@ -334,6 +347,8 @@ void attempt_resume(struct exchange *x)
     at->paused = false;
     at->last_content = now;
     at->deadline = now + (at->ended ? TAIL_TIME : x->relay->deadlines.stall);
+    if (at->pace.until > 0)
+        pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
     call_resume(at->call);
     exchange_rearm(x);
 }
@@ -350,7 +365,12 @@ void attempt_content(struct exchange *x)
         x->stall_max = now - x->last_content;
     at->last_content = x->last_content = now;
     at->deadline = now + x->relay->deadlines.stall;
-    exchange_attempt_works(x);
+    if (at->streaming && at->pace.until == 0)
+        pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
+    if (at->content_since == 0)
+        at->content_since = now;
+    if (now - at->content_since >= WORKS_AFTER)
+        exchange_attempt_works(x);
 }
 
 /* What a writer that takes over in the middle has to call the answer by. */
@@ -389,6 +409,7 @@ static void observe(void *ctx, const struct chat_event *e)
         x->stream_error.param = arena_copy(x->arena, e->error->param);
         return;
     }
+    pace_add(&at->pace, e->text.at);
     if (e->type == CHAT_EV_END)
         at->ended = true;
     if (x->splice.active) {
@@ -494,6 +515,9 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
         return false;
     }
     if (at->told_error) { /* the client gets the target's own event, and no second one of ours */
+        if (splice_let_go(x) && buf_add(&x->out, e->raw) != ERR_OK)
+            x->writer_full = true;
+        x->holding = false;
         answer_flush(x);
         x->error_told = true;
         fail_broken(x, ERR_OK, "the target told an error inside its stream");

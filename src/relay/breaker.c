@@ -34,6 +34,7 @@ const struct breaker_config breaker_config_default = {
     .ratio_percent = 50,
     .open = 30 * USEC_PER_SEC,
     .open_max = 300 * USEC_PER_SEC,
+    .ramp = 30 * USEC_PER_SEC,
 };
 
 static const uint32_t edges[] = {
@@ -217,6 +218,7 @@ static void open_until(struct breaker *b, usec now, usec retry_at)
 static void open_for(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter)
 {
     usec time = open_time(b, c, wait, jitter);
+    ramp_out(&b->ramp, now, b->config.ramp, cools_down(c, wait));
     if (!cools_down(c, wait))
         b->opened_in_row++;
     open_until(b, now, now + time);
@@ -254,6 +256,7 @@ static void succeeded(struct breaker *b, usec now)
 {
     if (b->state == BREAKER_HALF_OPEN) {
         enter(b, BREAKER_CLOSED);
+        ramp_back(&b->ramp, now);
     } else if (b->state == BREAKER_CLOSED) {
         b->failures_in_row = 0;
         window_count(b, now, false);
@@ -310,7 +313,8 @@ struct breaker_view breaker_view(struct breaker *b, usec now)
     struct breaker_view v = {.state = b->state,
                              .last_cause = b->last_cause,
                              .failures_in_row = b->failures_in_row,
-                             .opened_total = b->opened_total};
+                             .opened_total = b->opened_total,
+                             .share = ramp_view(&b->ramp, now, b->config.ramp)};
     /* What the next request will find. */
     if (b->state == BREAKER_OPEN && now >= b->retry_at)
         v.state = BREAKER_HALF_OPEN;
@@ -344,6 +348,7 @@ void breaker_restore(struct breaker *b, usec now, usec wall, const struct breake
         usec most = larger(b->config.open_max + b->config.open_max / 5, WAIT_MAX);
         b->last_cause = (enum cause)saved->cause;
         b->opened_in_row = saved->opened_in_row;
+        ramp_out(&b->ramp, now, b->config.ramp, false);
         open_until(b, now, now + smaller(saved->retry_at_wall - wall, most));
     }
     unlock(b);

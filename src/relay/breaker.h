@@ -6,6 +6,7 @@
  * States and edges: breaker.c. */
 #include "base/base.h"
 #include "relay/cause.h"
+#include "relay/ramp.h"
 #include <pthread.h>
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
@@ -15,6 +16,7 @@ struct breaker_config {
     uint32_t ratio_min, ratio_percent; /* or >= percent of >= min in the last 30 s; 20, 50 */
     usec open, open_max; /* 30 s, 5 min: grows by doubling per repeat, +-20 % jitter. A cause's
                             horizon opens for longer at once, up to open_max too. */
+    usec ramp;           /* 30 s: how long each step of the way back lasts (ramp.h); 0 = none */
 };
 extern const struct breaker_config breaker_config_default;
 
@@ -29,6 +31,7 @@ struct breaker { /* embed it; the fields belong to breaker.c */
     int64_t window_slot;
     usec retry_at, opened_at, trial_at;
     uint64_t opened_total;
+    struct ramp ramp;
 };
 
 struct breaker_view {         /* a consistent copy for status, metrics, journal */
@@ -38,6 +41,7 @@ struct breaker_view {         /* a consistent copy for status, metrics, journal 
     usec retry_in; /* while OPEN */
     uint32_t failures_in_row;
     uint64_t opened_total;
+    struct ramp_view share; /* of the conversations that may go to it; breakers do not enforce it */
 };
 
 void breaker_init(struct breaker *b, const struct breaker_config *c);

@@ -1,6 +1,7 @@
 /* Whom to try next, in three rounds, each asked only when the one before has nobody left:
  *
- *   1. untried links whose breaker lets the request through, in the configured order;
+ *   1. untried links whose breaker lets the request through, in the configured order or
+ *      the one chain_order gave;
  *   2. untried links whose breaker is open, the one that reopens soonest first: forced, because a
  *      request that has nowhere else to go is worth a try;
  *   3. one repeat of a link, at the end of a wait, when its cause is worth it, the budget allows it
@@ -24,6 +25,17 @@ void chain_begin(struct chain_walk *w, struct breaker *const *breakers, size_t c
     assert(count <= CHAIN_MAX);
     *w = (struct chain_walk){.breakers = breakers, .count = count};
     w->attempts_max = count > ATTEMPTS_LEAST ? count : ATTEMPTS_LEAST;
+    for (size_t i = 0; i < count; i++)
+        w->order[i] = (uint8_t)i;
+}
+
+void chain_order(struct chain_walk *w, const uint8_t order[CHAIN_MAX])
+{
+    uint32_t seen = 0;
+    for (size_t i = 0; i < w->count; i++)
+        seen |= BIT(order[i]);
+    assert(w->attempts == 0 && seen == BIT(w->count) - 1);
+    memcpy(w->order, order, w->count);
 }
 
 static struct chain_pick take(struct chain_walk *w, size_t link)
@@ -39,7 +51,8 @@ static bool pick_untried(struct chain_walk *w, usec now, struct chain_pick *out)
 {
     size_t soonest = 0;
     usec soonest_wait = USEC_NEVER;
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t k = 0; k < w->count; k++) {
+        size_t i = w->order[k];
         usec wait;
         if (w->unfit[i] || w->tries[i] > 0)
             continue;

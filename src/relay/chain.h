@@ -11,6 +11,8 @@
 struct chain_walk {                  /* embed it; belongs to chain.c */
     struct breaker *const *breakers; /* one per link, in order; borrowed */
     size_t count;
+    uint8_t
+        order[CHAIN_MAX]; /* links as they are asked in round 1; the configured order at first */
     uint8_t tries[CHAIN_MAX];
     bool unfit[CHAIN_MAX];         /* cannot carry this request at all */
     enum cause cause[CHAIN_MAX];   /* why it failed here */
@@ -28,6 +30,9 @@ struct chain_pick {
 };
 
 void chain_begin(struct chain_walk *w, struct breaker *const *breakers, size_t count);
+/* Round 1 asks in this order instead of the configured one: each of the links once. Before the
+ * first chain_next. */
+void chain_order(struct chain_walk *w, const uint8_t order[CHAIN_MAX]);
 /* The next link to try: first untried link whose breaker lets it, in order; then, when all untried
  * are open, the one that reopens soonest (forced); then one repeat of a link whose cause is worth
  * it, within the budget, after full-jitter backoff (250 ms .. 8 s) or Retry-After (60 s at most),

@@ -41,6 +41,11 @@ const char *exchange_outcome_name(enum exchange_outcome o)
     return names[o];
 }
 
+const char *exchange_switch_name(enum cause c)
+{
+    return c == CAUSE_NONE ? "returning" : cause_facts(c)->name;
+}
+
 void relay_init(struct relay *relay)
 {
     buf_init(&relay->scratch, (size_t)256 << 10);
@@ -117,6 +122,19 @@ static bool find_route(struct exchange *x)
     return false;
 }
 
+/* The order in which its conversation's targets are asked. */
+static void choose_order(struct exchange *x)
+{
+    struct affinity *a = x->route->affinity;
+    if (!a || x->route->count < 2)
+        return;
+    x->identity = identity_of(affinity_seed(a), x->client_key, request_head(x->request), &x->doc);
+    if (x->identity.source == IDENTITY_NONE)
+        return; /* a request without a word in it */
+    x->choice = affinity_choose(a, x->route->breakers, x->identity.hash, x->started);
+    chain_order(&x->walk, x->choice.order);
+}
+
 static void free_buffers(void *object)
 {
     struct exchange *x = object;
@@ -149,6 +167,7 @@ void exchange_start(struct relay *relay, struct request *r, const struct dialect
         return;
     budget_request(relay->budget, x->started);
     chain_begin(&x->walk, x->route->breakers, x->route->count);
+    choose_order(x);
     try_next(x);
 }
 
@@ -244,8 +263,8 @@ struct exchange_attempt *exchange_log(struct exchange *x)
     return &x->attempts[x->attempt_count - 1];
 }
 
-/* A target that gives content works: its breaker hears so at once, and not only when a long answer
- * has ended. One that dies after that is reported again. */
+/* A target that has given content for a while works: its breaker hears so then, and not only when a
+ * long answer has ended. One that dies after that is reported again. */
 static void report_breaker(struct exchange *x, enum cause cause, usec retry_after)
 {
     struct attempt *at = &x->attempt;
@@ -344,6 +363,9 @@ void exchange_completed(struct exchange *x)
     line->status = x->attempt.status;
     line->ended = loop_now(x->relay->loop);
     report_breaker(x, CAUSE_NONE, 0);
+    if (x->identity.source != IDENTITY_NONE)
+        affinity_served(x->route->affinity, x->route->breakers, x->identity.hash, x->attempt.index,
+                        &x->choice, line->ended);
     attempt_drop(x);
     exchange_finish(x, OUTCOME_OK);
 }
@@ -368,6 +390,7 @@ static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
         .first_content = x->first_content,
         .ended = loop_now(x->relay->loop),
         .stall_max = x->stall_max,
+        .conversation_source = identity_source_name(x->identity.source),
     };
     if (outcome != OUTCOME_OK && outcome != OUTCOME_INTERRUPTED)
         return;

@@ -9,6 +9,7 @@
 #include "conn/server.h"
 #include "dialect/capability.h"
 #include "dialect/dialect.h"
+#include "relay/affinity.h"
 #include "relay/chain.h"
 #include "relay/ledger.h"
 #include "relay/seam.h"
@@ -33,11 +34,13 @@ struct relay_route {
     struct relay_link links[CHAIN_MAX];
     struct breaker *breakers[CHAIN_MAX];
     size_t count;
+    struct affinity *affinity; /* borrowed; NULL: every request goes by the configured order */
 };
 
 struct relay_deadlines {
     usec connect, first_token, stall, total;
-    usec ping; /* silence towards a streaming client before a keep-alive is sent */
+    uint32_t min_rate; /* characters per second a stream must bring (pace.h); 0 = any */
+    usec ping;         /* silence towards a streaming client before a keep-alive is sent */
 };
 
 #define EXCHANGE_ATTEMPTS_MAX 24
@@ -67,6 +70,9 @@ struct exchange_splices {
     struct seam_report seam; /* what was dropped at the last seam */
 };
 
+/* Why another than the lead answered: the cause's name, or "returning". */
+const char *exchange_switch_name(enum cause c);
+
 /* How one exchange went; spans live during the call of on_done only. */
 struct exchange_report {
     const struct request *request;
@@ -82,7 +88,9 @@ struct exchange_report {
     const struct exchange_attempt *attempts;
     size_t attempt_count;
     const char *switched_from; /* NULL: the lead answered */
-    enum cause switch_cause;
+    enum cause switch_cause;   /* CAUSE_NONE: the lead is well, the conversation not back yet */
+    const char *conversation_source; /* what told which conversation this is; NULL: nothing did,
+                                        or there was nothing to choose */
     struct lossy lossy;
     struct exchange_splices splices;
     struct chat_usage usage;

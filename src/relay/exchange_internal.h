@@ -4,6 +4,8 @@
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/exchange.h"
+#include "relay/identity.h"
+#include "relay/pace.h"
 #include "relay/seam.h"
 
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
@@ -50,7 +52,8 @@ struct attempt {
     struct sse sse;
     struct buf gathered; /* whole bodies */
     struct reply_reader *reader;
-    usec started, deadline, last_content;
+    usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
+    struct pace pace;
 };
 
 /* A tool call's events wait in `out`, from `from` on, until it is complete. */
@@ -90,6 +93,8 @@ struct exchange {
     bool canonical_read;
     struct lossy lossy; /* of the last attempt */
     struct chain_walk walk;
+    struct identity identity;      /* of its conversation; NONE when there is nothing to choose */
+    struct affinity_choice choice; /* unless NONE */
     struct attempt attempt;
     struct failure first, last;
     bool failed_once;
@@ -164,6 +169,9 @@ void splice_take(struct exchange *x, const struct chat_event *e);
 /* One event of a stream was taken: begins or ends holding a tool call back. before, from: the
  * ledger and x->out before it. */
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from);
+/* What is held back will not come: drops it, as if it had never been said. False: nothing was held.
+ */
+bool splice_let_go(struct exchange *x);
 
 /* answer.c: writes replies, never ends them */
 void answer_stream_begin(struct exchange *x); /* 200 and the stream's headers */

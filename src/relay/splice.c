@@ -26,8 +26,9 @@
  * estimated. */
 #include "relay/exchange_internal.h"
 
-#define HOLD_TOOL_MAX ((size_t)192 << 10) /* less than what may be held before the first content   \
-                                           */
+#define HOLD_TOOL_MAX                                                                              \
+    ((size_t)192 << 10) /* less than what may be held before the first content                     \
+                         */
 #define JOINED_MAX ((size_t)16 << 20)
 #define BYTES_PER_TOKEN 4 /* the usual rule for English; more is told than used for Chinese */
 #define OUTPUT_LEFT_MIN 16
@@ -94,8 +95,6 @@ static void retell_all(struct exchange *x)
 {
     const struct ledger *l = &x->ledger;
     answer_writer_new(x);
-    if (!l->started)
-        return;
     retell(x, &(struct chat_event){.type = CHAT_EV_START, .usage = l->usage});
     for (size_t i = 0; i < l->block_count; i++) {
         bool last = i + 1 == l->block_count, open = last && l->last.open;
@@ -107,7 +106,8 @@ static void retell_all(struct exchange *x)
             retell(x,
                    &(struct chat_event){.type = CHAT_EV_BLOCK_START, .block_type = l->last.type});
     }
-    buf_reset(&x->out); /* the client has had all this */
+    buf_reset(&x->out);                             /* the client has had all this */
+    x->ledger.raw = x->attempt.passthrough = false; /* from here on the writer speaks */
 }
 
 /* ---- ends that need nobody ---- */
@@ -181,7 +181,6 @@ static void enter(struct exchange *x)
     s->in_text = s->dropping = false;
     s->seam = NULL;
     s->output_before = delivered_tokens(x);
-    x->ledger.raw = x->attempt.passthrough = false;
     x->splices.count++;
     x->state = EX_IDLE;
 }
@@ -190,9 +189,7 @@ bool splice_begin(struct exchange *x)
 {
     x->holding = false;
     answer_flush(x);
-    if (x->hold.on)
-        ledger_rewind(&x->ledger, &x->hold.before);
-    x->hold.on = false;
+    (void)splice_let_go(x);
     buf_reset(&x->out);
     struct chat_problem ignored = {0};
     if (!splice_possible(x) || x->writer_full)
@@ -426,6 +423,16 @@ void splice_take(struct exchange *x, const struct chat_event *e)
 }
 
 /* ---- tool calls are given whole ---- */
+
+bool splice_let_go(struct exchange *x)
+{
+    if (!x->hold.on)
+        return false;
+    ledger_rewind(&x->ledger, &x->hold.before);
+    buf_truncate(&x->out, x->hold.from);
+    x->hold.on = false;
+    return true;
+}
 
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from)
 {

@@ -123,6 +123,18 @@ static void put_tokens(struct json_out *w, const char *key, int64_t n)
         jw_i64(w, n);
 }
 
+/* How often the answer was gone on with in its middle, and what the last seam dropped. */
+static void put_splices(struct json_out *w, const struct exchange_splices *s)
+{
+    jw_key(w, "splices");
+    jw_i64(w, s->count);
+    if (s->count == 0)
+        return;
+    put_key(w, "splice_style", s->in_words ? "in_words" : "native");
+    jw_key(w, "splice_dropped");
+    jw_i64(w, (int64_t)s->seam.lead_in + s->seam.repeated + s->seam.blanks);
+}
+
 static void put_line(struct access_log *a, struct json_out *w, const struct exchange_report *r)
 {
     jw_object(w);
@@ -142,7 +154,9 @@ static void put_line(struct access_log *a, struct json_out *w, const struct exch
     put_key(w, "outcome", exchange_outcome_name(r->outcome));
     put_attempts(w, r);
     put_key(w, "switched_from", r->switched_from);
-    put_key(w, "switch_reason", r->switched_from ? cause_facts(r->switch_cause)->name : NULL);
+    put_key(w, "switch_reason", r->switched_from ? exchange_switch_name(r->switch_cause) : NULL);
+    put_key(w, "conversation_source", r->conversation_source);
+    put_splices(w, &r->splices);
     put_ms(w, "ttft_ms", r->started, r->first_content);
     put_ms(w, "dur_ms", r->started, r->ended);
     jw_key(w, "stall_ms_max");

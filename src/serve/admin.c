@@ -51,10 +51,19 @@ static bool lets_through(const struct link_view *v)
     return v->breaker.state != BREAKER_OPEN;
 }
 
-/* Who would get the next request: the first whose breaker lets it through; with all open, the first
- * (it is forced). */
+/* Well, and far enough on its way back to get most of the conversations. */
+static bool takes_most(const struct link_view *v)
+{
+    return v->breaker.state == BREAKER_CLOSED && v->breaker.share.percent >= 50;
+}
+
+/* Who would get the next request, most likely: the first that takes most of them; else the first
+ * whose breaker lets it through; NULL with all open (the one that reopens soonest is forced). */
 static const struct link_view *answering(const struct link_view *views, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (takes_most(&views[i]))
+            return &views[i];
     for (size_t i = 0; i < count; i++)
         if (lets_through(&views[i]))
             return &views[i];
@@ -91,6 +100,15 @@ static enum err write_states(struct worker *w, struct buf *out)
                            views[i].target, views[i].model ? views[i].model : "",
                            breaker_state_name((enum breaker_state)s),
                            views[i].breaker.state == (enum breaker_state)s);
+    if (e == ERR_OK)
+        e = buf_add_cstr(out, "# HELP hotspare_return_ratio Share of the conversations that may go "
+                              "to each (target, model): 0 while it is out, 0.05 and 0.25 on its "
+                              "way back, else 1.\n"
+                              "# TYPE hotspare_return_ratio gauge\n");
+    for (size_t i = 0; e == ERR_OK && i < count; i++)
+        e = buf_printf(out, "hotspare_return_ratio{target=\"%s\",model=\"%s\"} %.2f\n",
+                       views[i].target, views[i].model ? views[i].model : "",
+                       (double)views[i].breaker.share.percent / 100);
     const struct link_view *now = answering(views, count);
     if (e == ERR_OK && now)
         e = buf_printf(out,
@@ -164,6 +182,12 @@ static void write_view(struct json_out *j, const struct link_view *v)
     jw_i64(j, v->breaker.state == BREAKER_OPEN ? v->breaker.retry_in / USEC_PER_MS : 0);
     jw_key(j, "opened_total");
     jw_i64(j, (int64_t)v->breaker.opened_total);
+    jw_key(j, "return_percent"); /* of the conversations */
+    jw_i64(j, v->breaker.share.percent);
+    jw_key(j, "return_next_ms"); /* until the next step; 0 = none to come */
+    jw_i64(j, v->breaker.share.next_in / USEC_PER_MS);
+    jw_key(j, "relapses"); /* each doubles the steps' time */
+    jw_i64(j, v->breaker.share.doublings);
     const char *advice =
         v->breaker.state == BREAKER_OPEN ? cause_facts(v->breaker.last_cause)->advice : NULL;
     if (advice) {

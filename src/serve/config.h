@@ -68,9 +68,11 @@ struct config {
     size_t route_count; /* first match wins */
     struct {
         usec connect, first_token, stall, total, drain;
+        uint32_t min_rate;
     } deadlines;
-    struct breaker_config breaker;
-    uint32_t workers; /* 0 = one per core */
+    struct breaker_config breaker; /* with `return.ramp` in it */
+    bool sticky;                   /* conversations stay where they are */
+    uint32_t workers;              /* 0 = one per core */
     size_t body_max, body_memory;
     bool reply_headers;     /* x-hotspare-*; on */
     bool log_requests;      /* access log; on */

@@ -75,6 +75,9 @@ const struct config_row config_rows[] = {
      .help = "For the first content of an answer. Headers and pings do not count."},
     {"deadlines.stall", CONFIG_DURATION, "15s", 10 * MS, SECONDS(3600), IN_CONFIG(deadlines.stall),
      .help = "Between two pieces of content. Pings do not count."},
+    {"deadlines.min_rate", CONFIG_COUNT, "0", 0, 100000, IN_CONFIG(deadlines.min_rate),
+     .help = "Characters per second a stream must bring, counted over 10 s; a slower one counts as "
+             "stalled while another target is left. 0: any speed will do."},
     {"deadlines.total", CONFIG_DURATION, "600s", 100 * MS, SECONDS(24 * 3600),
      IN_CONFIG(deadlines.total), .help = "For a whole request, all its attempts together."},
     {"deadlines.drain", CONFIG_DURATION, "600s", 0, SECONDS(24 * 3600), IN_CONFIG(deadlines.drain),
@@ -91,6 +94,15 @@ const struct config_row config_rows[] = {
      .help = "How long it stays open the first time; doubles with each repeat."},
     {"breaker.max_open", CONFIG_DURATION, "5m", 100 * MS, SECONDS(24 * 3600),
      IN_CONFIG(breaker.open_max), .help = "How long it stays open at most."},
+    {"return", CONFIG_SECTION, .help = "How conversations go back to a target after an outage."},
+    {"return.ramp", CONFIG_DURATION, "30s", 0, SECONDS(3600), IN_CONFIG(breaker.ramp),
+     .help =
+         "How long each step lasts: 5, then 25, then 100 percent of the conversations; twice as "
+         "long after each relapse, up to 16 times. A conversation that a single failure moved "
+         "stays away as long as one step. 0s: everybody returns at once."},
+    {"return.sticky", CONFIG_BOOL, "true", 0, 0, IN_CONFIG(sticky),
+     .help = "Conversations go on with the target that last answered them while it is healthy. "
+             "false: each request goes to the first healthy target that the ramp lets it to."},
     {"body_max", CONFIG_SIZE, "32MiB", 1024, MIB(256), IN_CONFIG(body_max), .restart = true,
      .help = "Largest request body. Each is held until its request is answered, so that any target "
              "can get it."},

@@ -114,9 +114,9 @@ void metrics_count(struct metrics *m, const struct exchange_report *r,
     }
     if (r->switched_from) {
         add(&m->switches[row_of(ctx, r->switched_from)][row][r->switch_cause], 1);
-        if (r->outcome == OUTCOME_OK)
-            add(&m->saved, 1);
     }
+    if (r->outcome == OUTCOME_OK && (r->switched_from || r->splices.count > 0))
+        add(&m->rescued[r->splices.count > 0], 1);
     count_tokens(m, row, &r->usage);
     count_loss(m, &r->lossy);
     if (r->first_content)
@@ -212,11 +212,13 @@ static void write_switches(struct scrape *s)
                     line(s, n,
                          "hotspare_switches_total{from=\"%s\",to=\"%s\",reason=\"%s\",mode="
                          "\"auto\"}",
-                         s->names->at[f], s->names->at[t], result_name(c));
+                         s->names->at[f], s->names->at[t], exchange_switch_name((enum cause)c));
             }
     head(s, "hotspare_rescues_total", "counter",
          "Complete answers after the lead had failed or was skipped.");
-    line(s, SUM(s, saved), "hotspare_rescues_total{phase=\"before_first_token\",result=\"ok\"}");
+    line(s, SUM(s, rescued[0]),
+         "hotspare_rescues_total{phase=\"before_first_token\",result=\"ok\"}");
+    line(s, SUM(s, rescued[1]), "hotspare_rescues_total{phase=\"mid_stream\",result=\"ok\"}");
 }
 
 static void write_tokens(struct scrape *s)

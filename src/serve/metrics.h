@@ -37,7 +37,8 @@ struct metrics { /* one per worker; written by its thread, read by any */
     atomic_ullong requests[DIALECT_COUNT][OUTCOME_COUNT][METRICS_TARGETS];
     atomic_ullong attempts[METRICS_TARGETS][CAUSE_COUNT + 1]; /* the last: cancelled */
     atomic_ullong switches[METRICS_TARGETS][METRICS_TARGETS][CAUSE_COUNT];
-    atomic_ullong saved; /* complete answers after the lead had failed */
+    atomic_ullong rescued[2]; /* complete answers after the lead had failed: before the first word,
+                                 in the middle */
     atomic_ullong tokens[METRICS_TARGETS][TOKENS_KINDS];
     atomic_ullong loss[32];
     struct metrics_histogram ttft[METRICS_TARGETS], duration[METRICS_TARGETS];

@@ -54,6 +54,7 @@ static void make_route(struct routing *r, size_t i)
     const struct config_route *from = &r->snapshot->config->routes[i];
     struct relay_route *to = &r->routes[i];
     to->count = from->link_count;
+    to->affinity = r->snapshot->affinities[i];
     for (size_t k = 0; k < from->link_count; k++) {
         const struct config_link *link = &from->links[k];
         to->links[k] =

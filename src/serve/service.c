@@ -72,8 +72,11 @@ void snapshot_unref(struct snapshot *s)
         tls_server_unref(s->api_tls);
     if (s->admin_tls)
         tls_server_unref(s->admin_tls);
+    for (size_t i = 0; i < s->config->route_count; i++)
+        affinity_unref(s->affinities[i]);
     client_keys_free(s->keys);
     mem_free(s->breakers);
+    mem_free(s->affinities);
     mem_free(s->tls);
     mem_free(s->ca_marks);
     mem_free(s->credentials);
@@ -217,6 +220,49 @@ static enum err open_tls(struct snapshot *snap, const struct snapshot *before, c
     return ERR_OK;
 }
 
+static bool same_chain(const struct config *a, const struct config_route *one,
+                       const struct config *b, const struct config_route *two)
+{
+    if (strcmp(one->match, two->match) != 0 || one->link_count != two->link_count)
+        return false;
+    for (size_t i = 0; i < one->link_count; i++) {
+        const struct config_link *k = &one->links[i], *l = &two->links[i];
+        if (strcmp(a->targets[k->target].name, b->targets[l->target].name) != 0 ||
+            strcmp(k->model ? k->model : "", l->model ? l->model : "") != 0)
+            return false;
+    }
+    return true;
+}
+
+static struct affinity *known_affinity(const struct config *c, const struct config_route *route,
+                                       const struct snapshot *before)
+{
+    for (size_t i = 0; before && i < before->config->route_count; i++)
+        if (before->affinities[i] &&
+            same_chain(c, route, before->config, &before->config->routes[i]))
+            return affinity_ref(before->affinities[i]);
+    return NULL;
+}
+
+/* A chain that a reload leaves as it was keeps what is known about its conversations: the table
+ * speaks of links by their place. */
+static void share_affinities(struct snapshot *snap, const struct snapshot *before,
+                             const uint64_t seed[2])
+{
+    const struct config *c = snap->config;
+    struct affinity_config config = {.hold = c->breaker.ramp, .sticky = c->sticky};
+    for (size_t i = 0; i < c->route_count; i++) {
+        if (c->routes[i].link_count < 2)
+            continue;
+        struct affinity *a = known_affinity(c, &c->routes[i], before);
+        if (a)
+            affinity_set(a, &config);
+        else
+            a = affinity_new(&config, seed, c->routes[i].link_count);
+        snap->affinities[i] = a;
+    }
+}
+
 static struct snapshot *snapshot_new(struct config *c)
 {
     struct snapshot *snap = mem_new(struct snapshot);
@@ -224,6 +270,7 @@ static struct snapshot *snapshot_new(struct config *c)
     snap->config = c;
     size_t n = c->target_count ? c->target_count : 1;
     snap->breakers = mem_zalloc((c->breaker_count + 1) * sizeof *snap->breakers);
+    snap->affinities = mem_zalloc((c->route_count + 1) * sizeof *snap->affinities);
     snap->tls = mem_zalloc(n * sizeof *snap->tls);
     snap->ca_marks = mem_zalloc(n * sizeof *snap->ca_marks);
     snap->credentials = mem_zalloc(n * sizeof *snap->credentials);
@@ -242,13 +289,15 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
         return e;
     }
     uint8_t pepper[32];
-    if (RAND_bytes(pepper, sizeof pepper) != 1) {
+    uint64_t seed[2];
+    if (RAND_bytes(pepper, sizeof pepper) != 1 || RAND_bytes((uint8_t *)seed, sizeof seed) != 1) {
         (void)snprintf(why, 256, "no randomness for the keys' pepper");
         snapshot_unref(snap);
         return ERR_INTERNAL;
     }
     snap->keys = client_keys_new(c, pepper);
     OPENSSL_cleanse(pepper, sizeof pepper);
+    share_affinities(snap, s->current, seed);
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < c->target_count; i++)
         snap->target_ids[i] = metrics_names_row(&s->names, c->targets[i].name);

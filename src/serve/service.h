@@ -4,9 +4,11 @@
  *
  * A snapshot is one configuration made ready for use; it is immutable and counted, so that requests
  * under way keep the one they began with while a reload swaps in the next. Breakers live as long as
- * the process: a reload that keeps a (target, model) keeps what is known about it. Knows no loop
- * and no connection. */
+ * the process: a reload that keeps a (target, model) keeps what is known about it. What is known
+ * about conversations lives as long as snapshots with the same chain follow one another. Knows no
+ * loop and no connection. */
 #include "net/net.h"
+#include "relay/affinity.h"
 #include "relay/budget.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
@@ -24,9 +26,10 @@ struct ca_mark { /* another file, or another content, has another mark */
 struct snapshot {
     atomic_int refs;
     struct config *config;
-    struct breaker **breakers; /* config->breaker_count; belong to the service */
-    struct tls_client **tls;   /* one per target; NULL where plain */
-    struct ca_mark *ca_marks;  /* one per target: its `ca` file as it was when read */
+    struct breaker **breakers;    /* config->breaker_count; belong to the service */
+    struct affinity **affinities; /* one per route; NULL where there is nothing to choose */
+    struct tls_client **tls;      /* one per target; NULL where plain */
+    struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
     struct span *credentials; /* one per target: ready-made header lines; wiped with the snapshot */
     uint16_t *target_ids;     /* one per target: its row in the metrics */
     struct tls_server *api_tls, *admin_tls; /* NULL = plain */

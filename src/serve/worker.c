@@ -51,6 +51,7 @@ static void swap_routing(struct worker *w)
                                                   .first_token = c->deadlines.first_token,
                                                   .stall = c->deadlines.stall,
                                                   .total = c->deadlines.total,
+                                                  .min_rate = c->deadlines.min_rate,
                                                   .ping = 10 * USEC_PER_SEC};
     w->relay.reply_headers = c->reply_headers;
     routing_unref(old);

@@ -100,7 +100,7 @@ static void start_standin(struct house *h, enum house_member which, const char *
     start(h, which, argv);
 }
 
-/* A short breaker time lets fifteen seconds hold what takes minutes in life. */
+/* Short times of breaker and ramp let fifteen seconds hold what takes minutes in life. */
 static bool write_config(struct house *h)
 {
     int fd = open(h->config, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -122,7 +122,8 @@ static bool write_config(struct house *h)
                       "  - match: \"*\"\n"
                       "    chain: [ claude, openai/gpt-demo ]\n"
                       "deadlines: { first_token: 700ms }\n"
-                      "breaker: { open: 400ms, max_open: 400ms }\n",
+                      "breaker: { open: 400ms, max_open: 400ms }\n"
+                      "return: { ramp: 250ms }\n",
                       h->member[HOUSE_CLAUDE].url, h->member[HOUSE_OPENAI].url);
     return (fclose(f) == 0) & (put > 0);
 }

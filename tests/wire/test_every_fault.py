@@ -99,8 +99,8 @@ def nobody_left():
 
 
 def cut_in_the_middle():
-    """After the first word a cut is an error event, never a clean end."""
-    with Standin("lead", words=30, fault="cut@10") as lead, Standin("spare", words=30) as spare:
+    """Behind the first word a cut that nobody can mend is an error event, never a clean end."""
+    with Standin("lead", words=90, fault="cut@10") as lead, Standin("spare", fault="reset") as spare:
         with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("openai")}, chain=["lead", "spare/gpt-x"]) as s:
             for model_door in ("messages", "chat"):
                 events = sse_events(ask(s.url, model_door, "m", True).text)
@@ -127,7 +127,7 @@ with claim("the_callers_own_mistake_goes_back_untried_elsewhere"):
     callers_fault()
 with claim("nobody_left_is_an_honest_error_in_the_callers_dialect"):
     nobody_left()
-with claim("a_cut_after_the_first_word_is_an_error_event_and_no_clean_end"):
+with claim("a_cut_that_nobody_can_mend_is_an_error_event_and_no_clean_end"):
     cut_in_the_middle()
 with claim("an_8_mib_body_reaches_the_next_target_whole"):
     big_body()

@@ -288,7 +288,7 @@ def slow_readers():
 def slow_reader_then_a_stall():
     """A client that reads again after a long rest: the target is not blamed for the rest, but is for what comes after."""
     count = 100000
-    with lead("one", count, fault=f"stall@{count - 100}") as one:
+    with lead("one", count, fault=[f"stall@{count - 100},times=1", "529"]) as one:
         with Serve({"one": one.speaks("anthropic")}, chain=["one"], deadlines={"stall": "1s", "first_token": "1s", "total": "60s"}) as s:
             c = dial(s.url, seconds=8, rcvbuf=65536)
             c.sendall(wire(stream=True, max_tokens=count))

@@ -112,8 +112,8 @@ with claim("a_spare_of_the_same_dialect_gets_the_models_name_changed_and_nothing
         expect(request("GET", spare.url + "/_standin/last").body, body.replace(b'"claude-x"', b'"other-model"'))
 
 for fault in ["rst@8", "error@4", "garbage@6", "stall@7", "cut-bytes@1100"]:
-    with claim("after_the_first_token_an_error_event_ends_the_stream_" + re.sub(r"\W+", "_", fault)):
-        with Standin("lead", fault=fault, rate=40) as lead, Standin("spare") as spare, pair(lead, spare) as s:
+    with claim("where_nobody_can_go_on_an_error_event_ends_the_stream_" + re.sub(r"\W+", "_", fault)):
+        with Standin("lead", words=60, fault=fault) as lead, Standin("spare", fault="529") as spare, pair(lead, spare) as s:
             reply = post_json(s.url + "/v1/messages", messages(stream=True))
             names = [name for name, _ in sse_events(reply.text)]
             expect((reply.status, names[-1], "message_stop" in names), (200, "error", False), f"{names}")
@@ -128,6 +128,35 @@ with claim("the_breaker_spares_a_dead_lead_its_requests_and_lets_it_back"):
         time.sleep(2.5)
         served = [post_json(s.url + "/v1/messages", messages()).headers["x-hotspare-served-by"] for _ in range(4)]
         expect(served[-1], "lead", f"who served ({served})")
+
+with claim("after_an_outage_a_few_conversations_return_first_and_it_is_told"):
+    with Standin("lead", fault="500") as lead, Standin("spare") as spare, \
+            pair(lead, spare, more="breaker: { failures: 1, open: 300ms, max_open: 300ms }\nreturn: { ramp: 60s }\n") as s:
+        def served():
+            replies = [post_json(s.url + "/v1/messages", messages(), {"x-claude-code-session-id": f"canary-session-{i}"}) for i in range(60)]
+            expect({reply.status for reply in replies}, {200})
+            return [reply.headers["x-hotspare-served-by"] for reply in replies], replies
+        expect(set(served()[0]), {"spare"}, "while the lead is out")
+        lead.faults("none")
+        time.sleep(0.6)
+        served()  # one of them is the trial that closes the breaker
+        again, replies = served()
+        expect_true(1 <= again.count("lead") < 20, f"some 5 % and the trial are with the lead: {again}")
+        expect(served()[0], again, "the same ones each time")
+        first = again.index("spare")
+        expect(replies[first].headers["x-hotspare-switched"], "lead>spare; returning")
+        status = request("GET", s.admin + "/api/status").json
+        told = status["targets"][0]
+        expect((told["target"], told["state"], told["return_percent"], told["relapses"]), ("lead", "closed", 5, 0))
+        expect_true(0 < told["return_next_ms"] <= 60000, f"the next step is told: {told}")
+        expect((status["answering"], status["lead_answering"]), ("spare", False), "who answers most")
+        m = s.metrics()
+        expect(m['hotspare_return_ratio{target="lead",model=""}'], 0.05)
+        expect(m['hotspare_return_ratio{target="spare",model="other-model"}'], 1)
+        expect(m['hotspare_switches_total{from="lead",to="spare",reason="returning",mode="auto"}'] > 50, True)
+        line = json.loads(s.wait_for(r'^\{.*"switch_reason":"returning".*').group(0))
+        expect(line["conversation_source"], "session")
+        expect_true("canary-session" not in s.said(), "which one it is stays unsaid")
 
 with claim("breakers_outlive_a_restart_when_a_state_folder_is_set"):
     with tempfile.TemporaryDirectory() as state, Standin("lead", fault="org-disabled") as lead, Standin("spare") as spare:

@@ -68,6 +68,22 @@ static void chain_picks_in_order_without_waiting(void **state)
                 budget_take(&f.budget, 0)); /* and none was taken from the budget */
 }
 
+static void chain_asks_in_another_order_when_told(void **state)
+{
+    (void)state;
+    static const uint8_t order[CHAIN_MAX] = {2, 0, 1, 3};
+    struct fixture f;
+    fixture_begin(&f, 4);
+    open_breaker(&f, 0, 60 * SEC);
+    open_breaker(&f, 3, 30 * SEC);
+    chain_order(&f.walk, order);
+    expect_pick(&f, SEC, 2, false);
+    failed(&f, 2, CAUSE_OVERLOADED, 0, SEC);
+    expect_pick(&f, SEC, 1, false);
+    failed(&f, 1, CAUSE_OVERLOADED, 0, SEC);
+    expect_pick(&f, SEC, 3, true); /* all others are open: the soonest, whatever the order */
+}
+
 static void chain_skips_open_breakers_and_what_cannot_carry_the_request(void **state)
 {
     (void)state;
@@ -377,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_picks_in_order_without_waiting),
+        cmocka_unit_test(chain_asks_in_another_order_when_told),
         cmocka_unit_test(chain_skips_open_breakers_and_what_cannot_carry_the_request),
         cmocka_unit_test(chain_never_refuses_the_last_one_left),
         cmocka_unit_test(chain_forces_the_one_that_reopens_soonest),

@@ -111,6 +111,29 @@ static void a_line_is_json_and_says_what_was_cancelled(void **state)
     arena_deinit(&a);
 }
 
+static void a_line_tells_how_its_conversation_was_known_and_why_it_is_not_back(void **state)
+{
+    (void)state;
+    struct exchange_report r = report();
+    access_log_write(kit.log, &r);
+    r.conversation_source = "session";
+    r.served_by = "spare";
+    r.switched_from = "lead";
+    access_log_write(kit.log, &r);
+    access_log_free(kit.log);
+    kit.log = NULL;
+    read_back(kit.fd);
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct json_doc doc;
+    assert_true(json_is(json_get(line_at(0, &a, &doc), "conversation_source"), JSON_NULL));
+    assert_true(json_is(json_get(line_at(0, &a, &doc), "switch_reason"), JSON_NULL));
+    struct json second = line_at(1, &a, &doc);
+    assert_true(json_str_is(json_get(second, "conversation_source"), "session"));
+    assert_true(json_str_is(json_get(second, "switch_reason"), "returning"));
+    arena_deinit(&a);
+}
+
 static void stop(struct timer *t)
 {
     (void)t;
@@ -174,15 +197,14 @@ static void another_file_behind_the_descriptor_gets_what_follows(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_line_is_json_and_says_what_was_cancelled, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_line_is_written_soon_without_another_one, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(many_lines_are_all_there_and_each_is_whole, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(another_file_behind_the_descriptor_gets_what_follows, setup,
-                                        teardown),
+        TEST(a_line_is_json_and_says_what_was_cancelled),
+        TEST(a_line_tells_how_its_conversation_was_known_and_why_it_is_not_back),
+        TEST(a_line_is_written_soon_without_another_one),
+        TEST(many_lines_are_all_there_and_each_is_whole),
+        TEST(another_file_behind_the_descriptor_gets_what_follows),
     };
+#undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,10 @@ static const char full[] =
     "    chain: [ claude, openai/gpt-6-sol, vllm/mistralai/Mistral-7B-Instruct-v0.3, mine ]\n"
     "  - match: '*'\n"
     "    chain: [ openai, claude, token, vllm/mistralai/Mistral-7B-Instruct-v0.3, lan, test ]\n"
-    "deadlines: { connect: 2s, first_token: 500ms, stall: 1m, total: 1h, drain: 0s }\n"
+    "deadlines: { connect: 2s, first_token: 500ms, stall: 1m, total: 1h, drain: 0s, \n"
+    "             min_rate: 12 }\n"
     "breaker:   { failures: 7, open: 10s, max_open: 2m, ratio_percent: 60, ratio_min: 30 }\n"
+    "return:    { ramp: 0s, sticky: false }\n"
     "body_max: 16MiB\n"
     "body_memory: 1GiB\n"
     "reply_headers: false\n"
@@ -100,6 +102,7 @@ static void a_full_file_is_read_as_meant(void **state)
     assert_true(c->deadlines.first_token == 500 * USEC_PER_MS);
     assert_true(c->deadlines.stall == 60 * USEC_PER_SEC);
     assert_true(c->deadlines.total == 3600 * USEC_PER_SEC && c->deadlines.drain == 0);
+    assert_true(c->deadlines.min_rate == 12 && c->breaker.ramp == 0 && !c->sticky);
     assert_true(c->breaker.failures == 7 && c->breaker.open == 10 * USEC_PER_SEC);
     assert_true(c->breaker.open_max == 120 * USEC_PER_SEC && c->breaker.ratio_percent == 60);
     assert_true(c->breaker.ratio_min == 30 && c->body_max == 16u << 20);
@@ -121,6 +124,8 @@ static void what_is_not_said_has_its_default(void **state)
     assert_true(c->deadlines.first_token == 20 * USEC_PER_SEC);
     assert_true(c->deadlines.stall == 15 * USEC_PER_SEC);
     assert_true(c->deadlines.total == 600 * USEC_PER_SEC);
+    assert_true(c->deadlines.min_rate == 0);
+    assert_true(c->breaker.ramp == 30 * USEC_PER_SEC && c->sticky);
     assert_true(c->breaker.failures == 5 && c->breaker.open == 30 * USEC_PER_SEC);
     assert_true(c->breaker.open_max == 300 * USEC_PER_SEC && c->body_max == 32u << 20);
     assert_true(c->reply_headers && c->log_requests && !c->access_log && !c->state_dir);
@@ -470,6 +475,7 @@ static const char *const paths[] = {"listen",
                                     "deadlines.connect",
                                     "deadlines.first_token",
                                     "deadlines.stall",
+                                    "deadlines.min_rate",
                                     "deadlines.total",
                                     "deadlines.drain",
                                     "breaker.failures",
@@ -477,6 +483,8 @@ static const char *const paths[] = {"listen",
                                     "breaker.ratio_min",
                                     "breaker.open",
                                     "breaker.max_open",
+                                    "return.ramp",
+                                    "return.sticky",
                                     "body_max",
                                     "body_memory",
                                     "reply_headers",

@@ -59,7 +59,8 @@ static const struct row rows[] = {
      "is known\n"},
     {"a merge key", T "<<: { workers: 1 }\n",
      "3:1: error: <<: unknown key // remove it; known here: listen, admin, tls, admin_tls, "
-     "workers, keys, targets, models, deadlines, breaker, body_max, body_memory, reply_headers, "
+     "workers, keys, targets, models, deadlines, breaker, return, body_max, body_memory, "
+     "reply_headers, "
      "log_requests, access_log, state_dir\n"},
     {"a directive",
      "%YAML 1.1\n"
@@ -86,7 +87,8 @@ static const struct row rows[] = {
     {"nested too deep", T "models: [[[[[[[[[1]]]]]]]]]\n", "3:16: error: nested too deep\n"},
     {"an unknown key", T "colour: blue\n",
      "3:1: error: colour: unknown key // remove it; known here: listen, admin, tls, admin_tls, "
-     "workers, keys, targets, models, deadlines, breaker, body_max, body_memory, reply_headers, "
+     "workers, keys, targets, models, deadlines, breaker, return, body_max, body_memory, "
+     "reply_headers, "
      "log_requests, access_log, state_dir\n"},
     {"an unknown key with a neighbour", T "wokers: 1\n",
      "3:1: error: wokers: unknown key; did you mean \"workers\"? // rename it to workers\n"},

@@ -47,6 +47,38 @@ static void a_reload_keeps_breakers_and_tls_clients(void **state)
     service_deinit(&s);
 }
 
+static void a_reload_keeps_what_is_known_of_conversations_where_the_chain_stays(void **state)
+{
+    (void)state;
+    static const char more[] = "  - match: x-*\n    chain: [ p/x, p/y ]\n";
+    struct service s;
+    char text[600];
+    service_init(&s, 1);
+    (void)snprintf(text, sizeof text, "targets:\n" PLAIN "models:\n%s%s", more,
+                   "  - match: '*'\n    chain: [ p/z ]\n");
+    assert_int_equal(adopt(&s, text), ERR_OK);
+    struct snapshot *one = service_snapshot(&s);
+    assert_non_null(one->affinities[0]);
+    assert_null(one->affinities[1]); /* nothing to choose */
+    (void)snprintf(text, sizeof text, "targets:\n" PLAIN "models:\n%s%s",
+                   "  - match: a\n    chain: [ p/y, p/x ]\n", more);
+    assert_int_equal(adopt(&s, text), ERR_OK);
+    struct snapshot *two = service_snapshot(&s);
+    assert_ptr_equal(two->affinities[1], one->affinities[0]);
+    assert_ptr_not_equal(two->affinities[0], one->affinities[0]);
+    snapshot_unref(one);
+    assert_int_equal(affinity_count(two->affinities[1]), 0); /* alive */
+    (void)snprintf(text, sizeof text, "targets:\n" PLAIN "models:\n%s",
+                   "  - match: x-*\n    chain: [ p/y, p/x ]\n");
+    assert_int_equal(adopt(&s, text), ERR_OK); /* the places mean something else now */
+    struct snapshot *three = service_snapshot(&s);
+    assert_ptr_not_equal(three->affinities[0], two->affinities[1]);
+    assert_ptr_not_equal(three->affinities[0], two->affinities[0]);
+    snapshot_unref(two);
+    snapshot_unref(three);
+    service_deinit(&s);
+}
+
 static void a_certificate_file_that_is_none_changes_nothing(void **state)
 {
     (void)state;
@@ -132,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reload_keeps_breakers_and_tls_clients),
+        cmocka_unit_test(a_reload_keeps_what_is_known_of_conversations_where_the_chain_stays),
         cmocka_unit_test(a_certificate_file_that_is_none_changes_nothing),
         cmocka_unit_test(the_key_goes_out_as_the_dialect_wants_it),
         cmocka_unit_test(breakers_come_back_from_their_file_and_damage_is_skipped),
