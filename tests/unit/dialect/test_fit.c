@@ -224,7 +224,7 @@ static void fit_keeps_head_and_tail_and_counts_what_is_left_out(void **state)
     assert_true(span_ends(text, SPAN("file0保line1999\n")));
     ssize_t mark = span_search(text, SPAN("\n[... "));
     struct span said = span_drop(text, (size_t)mark + 6), number;
-    uint64_t left_out;
+    uint64_t left_out = 0;
     assert_true(span_next(&said, ' ', &number) && span_u64(number, &left_out) == ERR_OK);
     struct span original = json_unescape(
         result_text(
