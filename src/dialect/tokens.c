@@ -29,7 +29,7 @@
 #define TOOL_FRAME 8    /* around a tool's definition, call or result */
 #define FRAME_MOST 1000 /* all of that in a small request, whose bytes might not cover it */
 
-enum part { PART_NONE, PART_LETTERS, PART_DIGITS, PART_SIGNS, PART_BLANKS };
+enum part { PART_NONE, PART_LETTERS = 'L', PART_DIGITS = 'D', PART_SIGNS = 'S', PART_BLANKS = 'B' };
 
 struct scan {
     enum part part;
@@ -38,15 +38,11 @@ struct scan {
     int64_t halves;
 };
 
-static enum part part_of(unsigned char c) /* ASCII */
-{
-    unsigned char low = c | 32;
-    if (low >= 'a' && low <= 'z')
-        return PART_LETTERS;
-    if (c >= '0' && c <= '9')
-        return PART_DIGITS;
-    return c > ' ' ? PART_SIGNS : PART_BLANKS;
-}
+/* Of ASCII, 32 in a row. */
+static const char part_of[] = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+                              "BSSSSSSSSSSSSSSSDDDDDDDDDDSSSSSS"
+                              "SLLLLLLLLLLLLLLLLLLLLLLLLLLSSSSS"
+                              "SLLLLLLLLLLLLLLLLLLLLLLLLLLSSSSB";
 
 static void close_part(struct scan *s)
 {
@@ -69,12 +65,12 @@ static void close_part(struct scan *s)
     s->newline = false;
 }
 
-static void add_char(struct scan *s, enum part part)
+static void add_chars(struct scan *s, enum part part, size_t count)
 {
     if (part != s->part)
         close_part(s);
     s->part = part;
-    s->len++;
+    s->len += (uint32_t)count;
 }
 
 static void add_foreign(struct scan *s, int64_t halves)
@@ -86,7 +82,7 @@ static void add_foreign(struct scan *s, int64_t halves)
 static void add_scalar(struct scan *s, uint32_t scalar)
 {
     if (scalar < 0x80)
-        add_char(s, part_of((unsigned char)scalar));
+        add_chars(s, (enum part)part_of[scalar], 1);
     else
         add_foreign(s, scalar < 0x800 ? 1 : 2); /* half of a surrogate pair: half an emoji */
 }
@@ -113,24 +109,38 @@ static size_t add_escape(struct scan *s, struct span rest)
         return 1 + digits.len;
     }
     bool blank = c == 'n' || c == 'r' || c == 't' || c == 'f' || c == 'b';
-    add_char(s, blank ? PART_BLANKS : PART_SIGNS);
+    add_chars(s, blank ? PART_BLANKS : PART_SIGNS, 1);
     s->newline |= c == 'n';
     return 1;
+}
+
+/* Plain ASCII of one kind from `at` on. */
+static size_t run_len(struct span text, size_t at, bool escaped)
+{
+    size_t end = at;
+    char part = part_of[(unsigned char)text.at[at]];
+    while (++end < text.len && (unsigned char)text.at[end] < 0x80 &&
+           part_of[(unsigned char)text.at[end]] == part && !(escaped && text.at[end] == '\\'))
+        ;
+    return end - at;
 }
 
 static int64_t scan_text(struct span text, bool escaped)
 {
     struct scan s = {.part = PART_NONE};
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; i < text.len;) {
         unsigned char c = (unsigned char)text.at[i];
+        size_t n = 1;
         if (c == '\\' && escaped) {
-            i += add_escape(&s, span_drop(text, i + 1));
+            n += add_escape(&s, span_drop(text, i + 1));
         } else if (c < 0x80) {
-            add_char(&s, part_of(c));
-            s.newline |= c == '\n';
+            n = run_len(text, i, escaped);
+            add_chars(&s, (enum part)part_of[c], n);
+            s.newline |= part_of[c] == PART_BLANKS && memchr(text.at + i, '\n', n);
         } else if (c >= 0xc0) { /* the bytes behind it are paid with it */
             add_foreign(&s, c < 0xe0 ? 1 : c < 0xf0 ? 2 : 4);
         }
+        i += n;
     }
     close_part(&s);
     return (s.halves + 1) / 2;
