@@ -320,6 +320,34 @@ static void a_claude_that_answers_is_asked_byte_for_byte_however_long_it_is(void
     tear_down(w);
 }
 
+/* Written anew, without what a stand-in thought, but in its own dialect: its own word counts. */
+static void a_claude_whose_history_is_cleaned_is_not_judged_either(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE);
+    w->targets[CLAUDE].context = 1000;
+    struct buf b;
+    buf_init(&b, (size_t)1 << 20);
+    enum err e =
+        buf_add_cstr(&b, "{\"model\":\"claude-x\",\"max_tokens\":9,\"messages\":[{\"role\":"
+                         "\"user\",\"content\":\"hi\"},{\"role\":\"assistant\","
+                         "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","
+                         "\"signature\":\"hotspare1.unsigned\"},{\"type\":\"text\","
+                         "\"text\":\"ho\"}]},{\"role\":\"user\",\"content\":\"");
+    for (int i = 0; i < 9000; i++)
+        e |= buf_add_cstr(&b, "word ");
+    e |= buf_add_cstr(&b, "\"}]}");
+    assert_int_equal(e, ERR_OK);
+    ask(w, buf_span(&b));
+    buf_deinit(&b);
+    assert_int_equal(w->status, 200);
+    assert_int_equal(w->upstreams[CLAUDE].asked, 1);
+    assert_false(said(w->upstreams[CLAUDE].body, "hotspare1"));
+    assert_true(said(w->upstreams[CLAUDE].body, "word word word"));
+    tear_down(w);
+}
+
 static void when_it_fits_nobody_claude_code_hears_its_own_words(void **state)
 {
     (void)state;
@@ -384,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_long_conversation_skips_a_target_that_is_too_small),
         cmocka_unit_test(old_tool_results_are_shortened_for_a_small_target_and_it_says_so),
         cmocka_unit_test(a_claude_that_answers_is_asked_byte_for_byte_however_long_it_is),
+        cmocka_unit_test(a_claude_whose_history_is_cleaned_is_not_judged_either),
         cmocka_unit_test(when_it_fits_nobody_claude_code_hears_its_own_words),
         cmocka_unit_test(when_it_fits_nobody_an_openai_client_gets_its_code),
         cmocka_unit_test(when_only_the_dead_lead_would_fit_the_client_is_told_to_come_back),
