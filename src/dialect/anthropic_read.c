@@ -358,7 +358,7 @@ enum err anthropic_read_request(struct arena *a, const struct json_doc *doc,
 {
     *out = (struct chat_request){
         .max_tokens = -1, .choices = 1, .include_usage = true, .origin = ANTHROPIC_NAME};
-    *out_problem = (struct chat_problem){SPAN(""), SPAN("")};
+    *out_problem = (struct chat_problem){.param = SPAN(""), .text = SPAN("")};
     struct a_reading c = {.a = a,
                           .out = out,
                           .problem = out_problem,

@@ -8,7 +8,9 @@
  *
  * Dates: rows are as of October 2026, from protocols.md 1.6 (Claude), 2.4 (OpenAI), 3 (servers) and
  * 4.1 (prefill), which name their evidence; contexts and output limits from data/prices.tsv of
- * 2026-09-23. `source` says which. */
+ * 2026-09-23. `source` says which. Contexts of open models are what their makers state
+ * (data/models.tsv, 2026-10): a server may be given less, and then says so itself, but not more.
+ * Those usually stretched with YaRN (Qwen 2.5 and 3) are left out: unknown is not checked. */
 #include "dialect/capability.h"
 
 #include "base/span.h"
@@ -197,6 +199,7 @@ static struct capability claude_preset(const struct name *n)
         .json_strict = f & SCHEMA,
         .parallel_flag = true,
         .tool_name_max = 128,
+        .tool_prompt = 480, /* 290 to 650 in the recorded corpus */
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,
@@ -319,6 +322,63 @@ static bool looks_multimodal(const struct name *n)
     return false;
 }
 
+static const struct open_row {
+    const char *part; /* anywhere in the name; the longest counts */
+    int64_t context;
+} open_rows[] = {
+    {"mistral-7b-instruct-v0-2", 32768},
+    {"mistral-7b-instruct-v0-3", 32768},
+    {"mixtral-8x7b", 32768},
+    {"mixtral-8x22b", 65536},
+    {"mistral-small-3-2", 131072},
+    {"mistral-small-4", 262144},
+    {"mistral-large-3", 294912},
+    {"mistral-medium-3-5", 262144},
+    {"devstral-2", 262144},
+    {"devstral-small-2", 393216},
+    {"llama-2-", 4096},
+    {"llama-3-1-", 131072},
+    {"llama-3-3-", 131072},
+    {"llama3-3-", 131072},
+    {"qwen3-30b-a3b-instruct-2507", 262144},
+    {"qwen3-coder", 262144},
+    {"qwen3-next", 262144},
+    {"qwen3-5-", 262144},
+    {"qwen3-6-", 262144},
+    {"qwen3-8-", 262144},
+    {"gpt-oss", 131072},
+    {"gemma-3-27b", 131072},
+    {"gemma-4-", 262144},
+    {"deepseek-v3", 163840},
+    {"deepseek-r1-0528", 163840},
+    {"deepseek-v4", 1048576},
+    {"kimi-k2", 262144},
+    {"kimi-k3", 1048576},
+    {"glm-4-5-air", 131072},
+    {"glm-4-7", 202752},
+    {"glm-5-1", 202752},
+    {"glm-5-2", 1048576},
+    {"minimax-m2-5", 196608},
+    {"minimax-m2-7", 204800},
+    {"minimax-m3", 1048576},
+    {"command-a-03-2025", 262144},
+    {"olmo-3-1-32b", 65536},
+};
+
+static int64_t open_context(const struct name *n)
+{
+    static const char *const stretched[] = {"yarn", "32k", "64k", "128k", "256k", "-1m"};
+    for (size_t i = 0; i < ARRAY_LEN(stretched); i++)
+        if (name_holds(n, stretched[i]))
+            return 0;
+    const struct open_row *best = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(open_rows); i++)
+        if (name_holds(n, open_rows[i].part) &&
+            (!best || strlen(open_rows[i].part) > strlen(best->part)))
+            best = &open_rows[i];
+    return best ? best->context : 0;
+}
+
 /* What servers of this family share; each kind changes what differs. */
 static struct capability open_preset(const struct name *n)
 {
@@ -335,9 +395,11 @@ static struct capability open_preset(const struct name *n)
         .parallel_flag = true,
         .stream_options = true,
         .tool_name_max = 64,
+        .tool_prompt = 100, /* 0 to 650 in the recorded corpus, by the model's template */
         .forced_tool = true,
         .forced_tool_with_thinking = true,
-        .source = "protocols.md 3, 2026-10",
+        .context = open_context(n),
+        .source = "protocols.md 3, 2026-10; models.tsv 2026-10",
     };
 }
 
@@ -347,7 +409,7 @@ static struct capability vllm_preset(const struct name *n)
     c.top_k = c.prefill = c.reasoning_replay = true;
     c.stop_max = 0;
     c.image_urls = c.images;
-    c.source = "protocols.md 3.2, 2026-10";
+    c.source = "protocols.md 3.2, models.tsv, 2026-10";
     return c;
 }
 
@@ -357,7 +419,7 @@ static struct capability llama_cpp_preset(const struct name *n)
     c.top_k = c.prefill = c.reasoning_replay = true;
     c.stop_max = 0;
     c.image_urls = c.images;
-    c.source = "protocols.md 3.3, 2026-10";
+    c.source = "protocols.md 3.3, models.tsv, 2026-10";
     return c;
 }
 
@@ -366,9 +428,22 @@ static struct capability ollama_preset(const struct name *n)
     struct capability c = open_preset(n);
     c.prefill = true;
     c.parallel_flag = false;
+    c.context = 0;        /* what fits its card, from 4096 on: only its operator knows */
+    c.cuts_prompt = true; /* protocols.md 3.4 */
     c.source = "protocols.md 3.4, 2026-10";
     return c;
 }
+
+/* As Mistral serves them: prices.tsv. */
+static const struct mistral_row {
+    const char *prefix;
+    int64_t context, max_output;
+} mistral_rows[] = {
+    {"mistral-large-2512", 262144, 262144}, {"mistral-medium-3-5", 262144, 262144},
+    {"mistral-small-2603", 262144, 256000}, {"devstral-2512", 262144, 262144},
+    {"codestral-2508", 256000, 4096},       {"ministral-14b-2512", 262144, 0},
+    {"ministral-8b-2512", 262144, 0},
+};
 
 static struct capability mistral_preset(const struct name *n)
 {
@@ -377,9 +452,16 @@ static struct capability mistral_preset(const struct name *n)
                      name_holds(n, "open-mistral") || name_holds(n, "open-mixtral");
     c.images = c.image_urls = !text_only;
     c.stop_max = 0;
+    c.tool_prompt = 0;
     c.json_strict = c.tool_id_nine = c.prefill = true;
+    for (size_t i = 0; i < ARRAY_LEN(mistral_rows); i++) {
+        if (!name_starts((struct span){n->at, n->len}, mistral_rows[i].prefix))
+            continue;
+        c.context = mistral_rows[i].context;
+        c.max_output = mistral_rows[i].max_output;
+    }
     c.stream_options = false; /* usage comes unasked, and unknown fields are refused */
-    c.source = "protocols.md 3.5, prices.tsv 2026-09-23";
+    c.source = "protocols.md 3.5, prices.tsv 2026-09-23, models.tsv 2026-10";
     return c;
 }
 

@@ -61,13 +61,15 @@ struct capability {
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;
-    bool forced_tool;   /* tool_choice any / required / named accepted at all */
-    bool mid_system;    /* role system inside messages */
-    bool prefill;       /* a last assistant message is continued */
-    int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
-                           unknown */
-    int64_t context;    /* tokens; 0 unknown */
-    const char *source; /* where the preset is from, with its date */
+    bool forced_tool;    /* tool_choice any / required / named accepted at all */
+    bool mid_system;     /* role system inside messages */
+    bool prefill;        /* a last assistant message is continued */
+    int64_t max_output;  /* used where max_tokens is required and none was given, and to clamp; 0
+                            unknown */
+    int64_t context;     /* tokens; 0 unknown */
+    int64_t tool_prompt; /* tokens its provider writes around tools, whatever they are */
+    bool cuts_prompt;    /* a prompt longer than the context is cut without a word */
+    const char *source;  /* where the preset is from, with its date */
 };
 
 /* The preset for a kind and a model name (plain text). Never fails: unknown models get the kind's
@@ -103,4 +105,6 @@ struct capability capability_preset(enum target_kind kind, struct span model);
 #define LOSSY_TOOL_CHOICE "tool_choice" /* a forced choice became a free one */
 #define LOSSY_STRICT "strict_tools"     /* schema adherence is asked for, not enforced */
 #define LOSSY_FIRST_TURN "first_turn"   /* a user turn was put before a leading assistant turn */
+#define LOSSY_MAX_TOKENS "max_tokens"   /* lowered to what the target can give */
+#define LOSSY_TOOL_RESULT_SHORTENED "tool_result_shortened" /* old ones, to fit the context */
 #define LOSSY_OTHER "other_fields"

@@ -17,6 +17,7 @@ struct chat_problem {
     struct span
         param; /* path of the field: "messages[3].content[0].source", plain, arena or static */
     struct span text; /* a sentence for the caller that names the fix */
+    int64_t context;  /* tokens; not 0: it is too long, and for this context (fit.h) */
 };
 
 /* Features that were dropped or weakened on the way to a target; they become x-hotspare-lossy.

@@ -5,6 +5,7 @@
  * and each event comes back as it was, while a reader beside it feeds the ledger. Otherwise the
  * same reader feeds the door's writer. Either way only events that carry content move the clock:
  * pings and headers do not (a target that sends nothing but pings is a stalled one). */
+#include "dialect/fit.h"
 #include "relay/exchange_internal.h"
 
 #define EVENT_MAX ((size_t)8 << 20)       /* reliability.md 3.4 */
@@ -100,6 +101,20 @@ static void pass_body(struct exchange *x, struct span model)
         dialect_replace_model(&x->doc, model, &x->attempt.body);
 }
 
+/* What is to be written: the request, or what of it fits this target. Where the dialects match the
+ * target's own word is better than our estimate, and beta headers may stretch its context. */
+static enum err fit_target(struct exchange *x, const struct relay_target *target,
+                           const struct capability *cap, struct fit *out,
+                           struct chat_problem *problem)
+{
+    const struct chat_request *r = splice_request(x);
+    *out = (struct fit){.request = r};
+    if (target->dialect == x->door)
+        return ERR_OK;
+    size_t bytes = request_body(x->request).len + x->ledger.text.len;
+    return fit_request(x->arena, r, cap, bytes, out, problem);
+}
+
 static enum err translate_body(struct exchange *x, const struct relay_link *link,
                                struct chat_problem *problem)
 {
@@ -110,10 +125,16 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
     if (x->splice.asked_in_words & BIT(x->attempt.index))
         cap.prefill = false;
-    struct dialect_body out = {0};
+    if (link->target->context > 0)
+        cap.context = link->target->context;
+    struct fit fit;
+    e = fit_target(x, link->target, &cap, &fit, problem);
+    if (e != ERR_OK)
+        return e;
+    struct dialect_body out = {.lossy = fit.lossy};
     pieces_init(&out.body, x->arena);
-    e = link->target->dialect->write_request(x->arena, splice_request(x), &cap, model, x->stream,
-                                             &out, problem);
+    e = link->target->dialect->write_request(x->arena, fit.request, &cap, model, x->stream, &out,
+                                             problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
     if (x->splice.active)

@@ -188,6 +188,13 @@ static void nobody_left(struct exchange *x)
         interrupt(x, &x->last);
         return;
     }
+    if (!x->failed_once && x->was_unfit && x->unfit.context > 0) {
+        struct failure f = {.cause = CAUSE_CONTEXT_EXCEEDED, .error.message = x->unfit.text};
+        struct chat_error e = answer_caller_error(x, &f);
+        answer_error(x, &e, 0);
+        exchange_finish(x, OUTCOME_CLIENT_ERROR);
+        return;
+    }
     if (!x->failed_once && x->was_unfit) {
         struct span text = x->unfit.param.len
                                ? arena_printf(x->arena, "%.*s: %.*s", SPAN_FMT(x->unfit.param),
@@ -279,7 +286,8 @@ void exchange_attempt_unfit(struct exchange *x, size_t link, const struct chat_p
     breaker_cancel(x->route->breakers[link], loop_now(x->relay->loop));
     x->attempt.reported = true;
     x->attempt_count--; /* nothing was sent: this was no attempt */
-    x->unfit = *why;
+    if (!x->was_unfit || why->context >= x->unfit.context) /* of those too small: the largest */
+        x->unfit = *why;
     x->was_unfit = true;
     chain_unfit(&x->walk, link);
     attempt_drop(x);

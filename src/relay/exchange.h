@@ -22,6 +22,7 @@ struct relay_target { /* immutable while a request may use it */
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
     struct origin *origin; /* of this worker's pool */
+    int64_t context;       /* tokens, as its operator says; 0 = what is known of its model */
 };
 
 struct relay_link {

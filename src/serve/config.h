@@ -26,10 +26,11 @@ struct config_target {
     const char *ca;           /* CA file or NULL */
     const char *model; /* default model of a chain entry without one; NULL = the client's name */
     enum dialect_id dialect; /* what is spoken to it */
-    bool bearer;     /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
-    bool plain_http; /* allowed to be reached unencrypted on another machine */
-    bool found;      /* discovered, not configured */
-    int line;        /* in the file; 0 = not from there */
+    uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
+    bool bearer;      /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
+    bool plain_http;  /* allowed to be reached unencrypted on another machine */
+    bool found;       /* discovered, not configured */
+    int line;         /* in the file; 0 = not from there */
 };
 struct config_link {   /* a chain entry: target or target/model */
     size_t target;     /* index into targets */

@@ -96,6 +96,8 @@ static bool is_told(const struct config_row *row, const struct config_target *t)
         return t->bearer && t->dialect == DIALECT_ANTHROPIC;
     case CONFIG_BOOL:
         return t->plain_http;
+    case CONFIG_COUNT:
+        return t->context > 0;
     default:
         return row->type >= CONFIG_LISTEN && has_value(row, t);
     }

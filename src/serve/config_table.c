@@ -49,6 +49,11 @@ const struct config_row config_rows[] = {
              "system's."},
     {"targets.*.model", CONFIG_TEXT, .offset = IN_TARGET(model),
      .help = "Model to ask for where a chain names none. Without it: the client's model name."},
+    {"targets.*.context", CONFIG_COUNT, "0", 0, 100000000, IN_TARGET(context),
+     .help = "Tokens its model has for prompt and answer together: a longer conversation is "
+             "shortened, or the target skipped. Give it for engines started with less than the "
+             "model could, and for Ollama, which cuts prompts silently. 0: what is known of the "
+             "model."},
     {"targets.*.speaks", CONFIG_SPEAKS, .offset = IN_TARGET(dialect),
      .help = "What is spoken to it; for kinds openai-compatible and standin."},
     {"targets.*.plain_http", CONFIG_BOOL, "false", 0, 0, IN_TARGET(plain_http),

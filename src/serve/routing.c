@@ -31,6 +31,7 @@ static void make_target(struct routing *r, size_t i, struct pool *pool)
         .path = arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect->path),
         .credentials = r->snapshot->credentials[i],
         .origin = pool_origin(pool, &from->url, r->snapshot->tls[i]),
+        .context = from->context,
     };
 }
 

@@ -265,7 +265,7 @@ static void door_refuses_with_the_path_of_the_fault(void **state)
         const char *body = rows[i][0];
         /* a second max_tokens would be a duplicate key: take the first out */
         struct chat_request r;
-        struct chat_problem why = {SPAN("?"), SPAN("")};
+        struct chat_problem why = {.param = SPAN("?")};
         char fixed[600];
         const char *twice = strstr(body, "\"max_tokens\":1.5") ? "\"max_tokens\":4000," : NULL;
         const char *at = twice ? strstr(body, twice) : NULL;

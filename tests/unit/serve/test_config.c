@@ -20,7 +20,7 @@ static const char full[] =
     "  vllm:   { kind: vllm, url: http://127.0.0.1:8000, ca: /dev/null }\n"
     "  lan:    { kind: openai-compatible, url: http://10.0.0.5:8080/x, plain_http: true }\n"
     "  test:   { kind: standin, url: 'http://[::1]:7', speaks: openai }\n"
-    "  mine:   { kind: llama.cpp, model: \"/models/a model \\\"q\\\".gguf\" }\n"
+    "  mine:   { kind: llama.cpp, model: \"/models/a model \\\"q\\\".gguf\", context: 8192 }\n"
     "models:\n"
     "  - match: claude-*\n"
     "    chain: [ claude, openai/gpt-6-sol, vllm/mistralai/Mistral-7B-Instruct-v0.3, mine ]\n"
@@ -65,6 +65,7 @@ static void check_targets(const struct config *c)
     }
     assert_true(c->targets[5].url.port == 7 && span_is(c->targets[5].url.host, "::1"));
     assert_string_equal(c->targets[3].ca, "/dev/null");
+    assert_true(c->targets[6].context == 8192 && c->targets[0].context == 0);
     assert_true(span_is((struct span){c->targets[0].key.value.at, c->targets[0].key.value.len},
                         "sk-canary-123456"));
 }
@@ -466,6 +467,7 @@ static const char *const paths[] = {"listen",
                                     "targets.*.auth",
                                     "targets.*.ca",
                                     "targets.*.model",
+                                    "targets.*.context",
                                     "targets.*.speaks",
                                     "targets.*.plain_http",
                                     "models[].match",

@@ -1,0 +1,421 @@
+/* Fit before the hop, as a client sees it: a Claude that may be gone, and stand-ins with little
+ * room behind a gateway, in the simulator. What does not fit is not sent, what is repaired is said,
+ * and when it fits nobody the client hears the words it knows. */
+#include "base/mem.h"
+#include "base/span.h"
+#include "net/sim.h"
+#include "relay/exchange.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { CLAUDE, SMALL, LARGE, TARGETS };
+
+struct world {
+    struct loop *loop;
+    struct arena arena;
+    struct pool *pool, *client_pool;
+    struct server *gateway, *servers[TARGETS];
+    struct upstream {
+        struct world *world;
+        bool dead;
+        int asked;
+        struct span body; /* what it was asked last */
+    } upstreams[TARGETS];
+    struct budget budget;
+    struct breaker breakers[TARGETS];
+    struct relay relay;
+    struct relay_target targets[TARGETS];
+    struct relay_route route;
+    const struct dialect *door;
+    struct pieces body;
+    struct buf got;
+    struct span lossy, served_by;
+    int status, ends;
+};
+
+static void upstream_request(void *ctx, struct request *r)
+{
+    struct upstream *up = ctx;
+    struct world *w = up->world;
+    up->asked++;
+    up->body = arena_copy(&w->arena, request_body(r));
+    struct http_field type = {SPAN("content-type"), SPAN("application/json")};
+    if (up->dead) {
+        reply_whole(r, 529, &type, 1,
+                    SPAN("{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
+                         "\"message\":\"Overloaded\"}}"));
+    } else if (up == &w->upstreams[CLAUDE]) {
+        reply_whole(r, 200, &type, 1,
+                    SPAN("{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"
+                         "\"claude-x\",\"content\":[{\"type\":\"text\",\"text\":\"fine\"}],"
+                         "\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{"
+                         "\"input_tokens\":9,\"output_tokens\":1}}"));
+    } else {
+        reply_whole(r, 200, &type, 1,
+                    SPAN("{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,"
+                         "\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+                         "\"assistant\",\"content\":\"fine\"},\"finish_reason\":\"stop\"}],"
+                         "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}"));
+    }
+}
+
+static void upstream_gone(void *ctx, struct request *r)
+{
+    (void)ctx;
+    reply_abort(r);
+}
+
+static void gateway_request(void *ctx, struct request *r)
+{
+    struct world *w = ctx;
+    exchange_start(&w->relay, r, w->door, NULL);
+}
+
+static void gateway_gone(void *ctx, struct request *r)
+{
+    (void)ctx;
+    exchange_client_gone(r);
+}
+
+static void gateway_drained(void *ctx, struct request *r)
+{
+    (void)ctx;
+    exchange_client_drained(r);
+}
+
+static const struct relay_route *route_for(void *ctx, struct request *r, struct span model)
+{
+    (void)r, (void)model;
+    return &((struct world *)ctx)->route;
+}
+
+/* ---- the client ---- */
+
+static void on_head(void *ctx, const struct http_head *head)
+{
+    struct world *w = ctx;
+    w->status = head->status;
+    w->lossy = arena_copy(&w->arena, http_field_get(head, "x-hotspare-lossy"));
+    w->served_by = arena_copy(&w->arena, http_field_get(head, "x-hotspare-served-by"));
+}
+
+static void on_body(void *ctx, struct span bytes)
+{
+    assert_int_equal(buf_add(&((struct world *)ctx)->got, bytes), ERR_OK);
+}
+
+static void on_end(void *ctx)
+{
+    struct world *w = ctx;
+    w->ends++;
+    loop_stop(w->loop);
+}
+
+static void on_error(void *ctx, enum err e, enum call_stage stage, const char *why)
+{
+    (void)ctx, (void)e, (void)stage;
+    fail_msg("the client's connection failed: %s", why);
+}
+
+static void ask(struct world *w, struct span body)
+{
+    static const struct call_events events = {on_head, on_body, on_end, on_error};
+    w->ends = w->status = 0;
+    buf_reset(&w->got);
+    pieces_init(&w->body, &w->arena);
+    pieces_add(&w->body, body);
+    struct url url = {.host = SPAN("gateway"), .port = 80};
+    struct call_request req = {.method = SPAN("POST"),
+                               .target = SPAN("/"),
+                               .fields = SPAN("content-type: application/json\r\n"),
+                               .body = &w->body};
+    (void)call_start(w->client_pool, pool_origin(w->client_pool, &url, NULL), &req, &events, w);
+    (void)sim_run_until(w->loop, loop_now(w->loop) + 120 * USEC_PER_SEC);
+    assert_int_equal(w->ends, 1);
+}
+
+/* ---- the world ---- */
+
+static void build_target(struct world *w, int i)
+{
+    static const char *const names[TARGETS] = {"claude", "small", "large"};
+    struct server_handler h = {
+        .on_request = upstream_request, .on_gone = upstream_gone, .ctx = &w->upstreams[i]};
+    struct url url = {.host = span_from(names[i]), .port = 80};
+    const char *why;
+    w->upstreams[i].world = w;
+    w->servers[i] = server_new(w->loop, &server_limits_default, &h);
+    assert_int_equal(server_listen(w->servers[i], url.host, 80, NULL, &why), ERR_OK);
+    const struct dialect *d = i == CLAUDE ? &dialect_anthropic : &dialect_openai_chat;
+    w->targets[i] = (struct relay_target){.name = names[i],
+                                          .kind = i == CLAUDE ? TARGET_ANTHROPIC : TARGET_VLLM,
+                                          .dialect = d,
+                                          .path = span_from(d->path),
+                                          .origin = pool_origin(w->pool, &url, NULL)};
+    breaker_init(&w->breakers[i], &breaker_config_default);
+}
+
+static struct world *build(void)
+{
+    struct world *w = mem_new(struct world);
+    *w = (struct world){.loop = sim_loop_new(3), .door = &dialect_anthropic};
+    arena_init(&w->arena, (size_t)256 << 20);
+    buf_init(&w->got, (size_t)16 << 20);
+    w->pool = pool_new(w->loop, &pool_limits_default);
+    w->client_pool = pool_new(w->loop, &pool_limits_default);
+    budget_init(&w->budget, 20, 3);
+    for (int i = 0; i < TARGETS; i++)
+        build_target(w, i);
+    w->targets[SMALL].context = 16384;
+    w->targets[LARGE].context = 131072;
+    w->relay = (struct relay){.loop = w->loop,
+                              .pool = w->pool,
+                              .budget = &w->budget,
+                              .reply_headers = true,
+                              .route_for = route_for,
+                              .ctx = w,
+                              .deadlines = {.connect = USEC_PER_SEC,
+                                            .first_token = 20 * USEC_PER_SEC,
+                                            .stall = 15 * USEC_PER_SEC,
+                                            .total = 60 * USEC_PER_SEC,
+                                            .ping = 10 * USEC_PER_SEC}};
+    relay_init(&w->relay);
+    struct server_handler gateway = {.on_request = gateway_request,
+                                     .on_gone = gateway_gone,
+                                     .on_drained = gateway_drained,
+                                     .ctx = w};
+    const char *why;
+    w->gateway = server_new(w->loop, &server_limits_default, &gateway);
+    assert_int_equal(server_listen(w->gateway, SPAN("gateway"), 80, NULL, &why), ERR_OK);
+    return w;
+}
+
+static void chain(struct world *w, size_t count, const int *targets)
+{
+    w->route.count = count;
+    for (size_t i = 0; i < count; i++) {
+        w->route.links[i] = (struct relay_link){.target = &w->targets[targets[i]]};
+        w->route.breakers[i] = &w->breakers[targets[i]];
+    }
+}
+#define CHAIN(w, ...)                                                                              \
+    chain((w), sizeof((int[]){__VA_ARGS__}) / sizeof(int), (const int[]){__VA_ARGS__})
+
+static void tear_down(struct world *w)
+{
+    server_free(w->gateway);
+    for (int i = 0; i < TARGETS; i++)
+        server_free(w->servers[i]);
+    relay_deinit(&w->relay);
+    pool_free(w->pool);
+    pool_free(w->client_pool);
+    (void)sim_run_until(w->loop, loop_now(w->loop) + 1);
+    struct sim_census left = sim_census(w->loop);
+    assert_int_equal(left.streams, 0);
+    assert_int_equal(left.timers, 0);
+    buf_deinit(&w->got);
+    arena_deinit(&w->arena);
+    loop_free(w->loop);
+    mem_free(w);
+}
+
+/* Three files are read, with `old` words each but the newest, which has `newest`. */
+static struct span agent_turn(struct world *w, int old, int newest)
+{
+    struct buf b;
+    buf_init(&b, (size_t)16 << 20);
+    enum err e = buf_add_cstr(&b, "{\"model\":\"claude-x\",\"max_tokens\":32000,\"tools\":[{"
+                                  "\"name\":\"read\",\"input_schema\":{\"type\":\"object\"}}],"
+                                  "\"messages\":[{\"role\":\"user\",\"content\":\"Read on.\"}");
+    for (int t = 0; t < 3; t++) {
+        e |= buf_printf(&b,
+                        ",{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":"
+                        "\"toolu_%d\",\"name\":\"read\",\"input\":{}}]},{\"role\":\"user\","
+                        "\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"toolu_%d\","
+                        "\"content\":\"file%d begins ",
+                        t, t, t);
+        for (int i = 0; i < (t < 2 ? old : newest); i++)
+            e |= buf_printf(&b, "word%d ", i % 10);
+        e |= buf_printf(&b, "file%d ends\"}]}", t);
+    }
+    e |= buf_add_cstr(&b, "]}");
+    assert_int_equal(e, ERR_OK);
+    struct span kept = arena_copy(&w->arena, buf_span(&b));
+    buf_deinit(&b);
+    return kept;
+}
+
+static bool said(struct span text, const char *part)
+{
+    return span_search(text, span_from(part)) >= 0;
+}
+
+/* ---- claims ---- */
+
+static void a_long_conversation_skips_a_target_that_is_too_small(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL, LARGE);
+    w->upstreams[CLAUDE].dead = true;
+    ask(w, agent_turn(w, 100, 20000));
+    assert_int_equal(w->status, 200);
+    assert_true(span_is(w->served_by, "large"));
+    assert_int_equal(w->upstreams[SMALL].asked, 0);
+    assert_int_equal(w->upstreams[LARGE].asked, 1);
+    assert_false(said(w->lossy, "tool_result_shortened"));
+    assert_false(said(w->lossy, "max_tokens")); /* there was room */
+    assert_true(said(w->upstreams[LARGE].body, "\"max_tokens\":32000"));
+    tear_down(w);
+}
+
+static void old_tool_results_are_shortened_for_a_small_target_and_it_says_so(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    w->upstreams[CLAUDE].dead = true;
+    struct span first = SPAN_EMPTY;
+    for (int turn = 0; turn < 2; turn++) {
+        ask(w, agent_turn(w, 8000, 2000));
+        assert_int_equal(w->status, 200);
+        assert_true(span_is(w->served_by, "small"));
+        assert_true(said(w->lossy, "tool_result_shortened"));
+        assert_true(said(w->lossy, "max_tokens"));
+        struct span body = w->upstreams[SMALL].body;
+        for (int t = 0; t < 3; t++) { /* what was there is still seen to have been there */
+            char mark[32];
+            (void)snprintf(mark, sizeof mark, "file%d begins", t);
+            assert_true(said(body, mark));
+            (void)snprintf(mark, sizeof mark, "file%d ends", t);
+            assert_true(said(body, mark));
+        }
+        assert_true(said(body, "characters left out here"));
+        ssize_t newest = span_search(body, SPAN("file2 begins"));
+        assert_false(said(span_drop(body, (size_t)newest), "left out"));
+        assert_false(said(body, "\"max_tokens\":32000"));
+        if (turn == 1)
+            assert_true(span_eq(body, first)); /* the same again: prompt caches hold */
+        first = body;
+    }
+    tear_down(w);
+}
+
+static void a_claude_that_answers_is_asked_byte_for_byte_however_long_it_is(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    w->targets[CLAUDE].context = 1000; /* whatever anybody thinks */
+    struct span body = agent_turn(w, 30000, 30000);
+    ask(w, body);
+    assert_int_equal(w->status, 200);
+    assert_true(span_is(w->served_by, "claude"));
+    assert_true(span_eq(w->upstreams[CLAUDE].body, body));
+    assert_int_equal(w->lossy.len, 0);
+    tear_down(w);
+}
+
+/* Written anew, without what a stand-in thought, but in its own dialect: its own word counts. */
+static void a_claude_whose_history_is_cleaned_is_not_judged_either(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE);
+    w->targets[CLAUDE].context = 1000;
+    struct buf b;
+    buf_init(&b, (size_t)1 << 20);
+    enum err e =
+        buf_add_cstr(&b, "{\"model\":\"claude-x\",\"max_tokens\":9,\"messages\":[{\"role\":"
+                         "\"user\",\"content\":\"hi\"},{\"role\":\"assistant\","
+                         "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","
+                         "\"signature\":\"hotspare1.unsigned\"},{\"type\":\"text\","
+                         "\"text\":\"ho\"}]},{\"role\":\"user\",\"content\":\"");
+    for (int i = 0; i < 9000; i++)
+        e |= buf_add_cstr(&b, "word ");
+    e |= buf_add_cstr(&b, "\"}]}");
+    assert_int_equal(e, ERR_OK);
+    ask(w, buf_span(&b));
+    buf_deinit(&b);
+    assert_int_equal(w->status, 200);
+    assert_int_equal(w->upstreams[CLAUDE].asked, 1);
+    assert_false(said(w->upstreams[CLAUDE].body, "hotspare1"));
+    assert_true(said(w->upstreams[CLAUDE].body, "word word word"));
+    tear_down(w);
+}
+
+static void when_it_fits_nobody_claude_code_hears_its_own_words(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, SMALL, LARGE, SMALL);
+    ask(w, agent_turn(w, 10, 200000));
+    struct span told = buf_span(&w->got);
+    assert_int_equal(w->status, 400);
+    assert_true(said(told, "\"type\":\"error\""));
+    assert_true(said(told, "\"type\":\"invalid_request_error\""));
+    assert_true(said(told, "\"message\":\"prompt is too long: "));
+    assert_true(said(told, " tokens > 130048 maximum")); /* the largest counts: 131072 - 1024 */
+    assert_int_equal(w->upstreams[SMALL].asked + w->upstreams[LARGE].asked, 0);
+    tear_down(w);
+}
+
+static void when_it_fits_nobody_an_openai_client_gets_its_code(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE);
+    w->door = &dialect_openai_chat;
+    w->targets[CLAUDE].context = 4096;
+    struct buf b;
+    buf_init(&b, (size_t)1 << 20);
+    enum err e = buf_add_cstr(&b, "{\"model\":\"gpt-x\",\"messages\":[{\"role\":\"user\","
+                                  "\"content\":\"");
+    for (int i = 0; i < 9000; i++)
+        e |= buf_add_cstr(&b, "word ");
+    e |= buf_add_cstr(&b, "\"}]}");
+    assert_int_equal(e, ERR_OK);
+    ask(w, buf_span(&b));
+    buf_deinit(&b);
+    struct span told = buf_span(&w->got);
+    assert_int_equal(w->status, 400);
+    assert_true(said(told, "\"code\":\"context_length_exceeded\""));
+    assert_true(said(told, "\"type\":\"invalid_request_error\""));
+    assert_true(said(told, "prompt is too long: "));
+    assert_int_equal(w->upstreams[CLAUDE].asked, 0);
+    tear_down(w);
+}
+
+/* It would fit Claude: to make the client compact it would take from it what it need not lose. */
+static void when_only_the_dead_lead_would_fit_the_client_is_told_to_come_back(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    w->upstreams[CLAUDE].dead = true;
+    ask(w, agent_turn(w, 10, 40000));
+    struct span told = buf_span(&w->got);
+    assert_int_equal(w->status, 529);
+    assert_true(said(told, "claude (overloaded)"));
+    assert_true(said(told, "another cannot carry this request (prompt is too long: "));
+    assert_int_equal(w->upstreams[SMALL].asked, 0);
+    tear_down(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_conversation_skips_a_target_that_is_too_small),
+        cmocka_unit_test(old_tool_results_are_shortened_for_a_small_target_and_it_says_so),
+        cmocka_unit_test(a_claude_that_answers_is_asked_byte_for_byte_however_long_it_is),
+        cmocka_unit_test(a_claude_whose_history_is_cleaned_is_not_judged_either),
+        cmocka_unit_test(when_it_fits_nobody_claude_code_hears_its_own_words),
+        cmocka_unit_test(when_it_fits_nobody_an_openai_client_gets_its_code),
+        cmocka_unit_test(when_only_the_dead_lead_would_fit_the_client_is_told_to_come_back),
+    };
+    return cmocka_run_group_tests_name("fitting", tests, NULL, NULL);
+}
