@@ -516,12 +516,13 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
         fail_broken(x, ERR_LIMIT, "too much came before the first content");
         return false;
     }
-    if (at->told_error) { /* the client gets the target's own event, and no second one of ours */
-        if (splice_let_go(x) && buf_add(&x->out, e->raw) != ERR_OK)
-            x->writer_full = true;
-        x->holding = false;
-        answer_flush(x);
-        x->error_told = true;
+    if (at->told_error) {
+        /* The client gets the target's own event, and no second one of ours; unless something is
+         * held before it: then it does not leave, and what comes next must not count on it. */
+        if (!x->holding && !x->hold.on) {
+            answer_flush(x);
+            x->error_told = true;
+        }
         fail_broken(x, ERR_OK, "the target told an error inside its stream");
         return false;
     }

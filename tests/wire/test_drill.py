@@ -70,7 +70,7 @@ class Drill:
 
 def good_drill(folder):
     junit, page = os.path.join(folder, "drill.xml"), os.path.join(folder, "drill.html")
-    code, out, err = Drill("run", "H4,H6.400", "--json", "--junit", junit, "--html", page, *SHORT).end()
+    code, out, err = Drill("run", "H4,H6.400,P2.both-529", "--json", "--junit", junit, "--html", page, *SHORT).end()
     expect((code, err), (0, ""), "exit code, and silence outside a terminal")
     report = json.loads(out)
     expect((report["schema"], report["ok"], report["stopped"]), ("hotspare.drill/1", True, False), "head")
@@ -99,22 +99,30 @@ def check_callers_fault(h6):
     expect(v["detect_s"], None, "there was nothing to route elsewhere")
 
 
+def check_nobody_left(p2):
+    """Nobody is left: an honest error for every caller, within the deadline and a second."""
+    c = p2["variants"][0]["conversations"]
+    expect((p2["verdict"], c["lost"], c["corrupt"]), ("pass", 0, 0), f"P2: {c}")
+    expect_true(c["honest_error"] > 10, c)
+
+
 def check_files(junit, page):
     suites = xml.etree.ElementTree.parse(junit).getroot()
-    expect((suites.tag, suites.attrib["tests"], suites.attrib["failures"], suites.attrib["errors"]), ("testsuites", "2", "0", "0"), "JUnit")
-    expect([case.attrib["name"] for case in suites.iter("testcase")], ["H4.org-disabled", "H6.400"], "test cases")
+    expect((suites.tag, suites.attrib["tests"], suites.attrib["failures"], suites.attrib["errors"]), ("testsuites", "3", "0", "0"), "JUnit")
+    expect([case.attrib["name"] for case in suites.iter("testcase")], ["H4.org-disabled", "H6.400", "P2.both-529"], "test cases")
     with open(page, encoding="utf-8") as f:
         text = f.read()
     expect_true("<svg" in text and "the fault:" in text, "a picture with its fault band")
     expect_true(not re.search(r"<script|https?://|src=|href=", text), "nothing is fetched and no script is needed")
 
 
-with claim("a_hidden_outage_and_a_callers_fault_have_their_figures_in_json_junit_and_html"):
+with claim("a_hidden_outage_a_callers_fault_and_nobody_left_have_their_figures_in_json_junit_and_html"):
     scratch = tempfile.mkdtemp(prefix="hotspare-test-drill-files-")
     try:
         report, junit, page = good_drill(scratch)
         check_hidden(report["faults"][0])
         check_callers_fault(report["faults"][1])
+        check_nobody_left(report["faults"][2])
         check_files(junit, page)
     finally:
         shutil.rmtree(scratch)
@@ -126,12 +134,6 @@ with claim("a_limit_that_cannot_hold_breaks_the_drill_with_exit_code_1_and_says_
     expect_true(re.fullmatch(r"H4 FAIL interruption 0\.0 % \(limit 0\.5\) TTD \d+\.\d\d s TTR \d+ s dip \d+ % area \d+ req", lines[0]), out)
     expect_true(re.search(r"^   H4\.org-disabled: billing 1\.\d+ x \(limit 0\.5\)$", out, re.M), out)
     expect_true("\033" not in out + err, "no colours outside a terminal")
-
-with claim("nobody_left_is_an_honest_error_for_every_caller_within_the_deadline_and_a_second"):
-    code, out, err = Drill("run", "P2.both-529", "--json", *SHORT).end()
-    v = json.loads(out)["faults"][0]["variants"][0]
-    expect((code, v["verdict"], v["silent_corruption_percent"], v["conversations"]["lost"]), (0, "pass", 0, 0), out)
-    expect_true(v["conversations"]["honest_error"] > 10, v["conversations"])
 
 with claim("what_fails_below_http_fails_for_the_reason_that_was_drilled"):
     code, out, err = Drill("run", "T1.wrong-address,T3.expired,T3.wrong-host,T5.dead-when-used", "--json", "--jobs", "2", *SHORT).end()
@@ -145,6 +147,16 @@ with claim("what_fails_below_http_fails_for_the_reason_that_was_drilled"):
     dead = said["T5.dead-when-used"]
     expect_true(dead["requests"]["faults_committed"] > 0 and dead["conversations"]["asked_elsewhere"] == 0, dead)
     expect(dead["requests"]["upstream_per_client"], 1, "a request on a dead connection is sent once more, and billed once")
+
+with claim("answers_cut_or_stalled_in_the_middle_go_on_without_a_word_lost_repeated_or_moved"):
+    # The circuit may flap here: it closes at a trial's first word, and this lead dies behind that. Not what is asked here.
+    code, out, err = Drill("run", "T2.reset-in-the-middle,S3,S4.error-in-the-middle,S5.cut", "--json", "--limit", "flaps=99", *SHORT).end()
+    expect(code, 0, "exit code\n" + out)
+    for fault in json.loads(out)["faults"]:
+        v = fault["variants"][0]
+        c = v["conversations"]
+        expect((c["lost"], c["corrupt"], sum(v["words"].values())), (0, 0, 0), f"{fault['id']}: {c} {v['words']}")
+        expect_true(c["continued"] > 0 and c["continued"] == c["spliced"], f"{fault['id']}: {c}")
 
 with claim("signals_leave_no_process_and_no_file_and_end_with_130"):
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -109,6 +109,23 @@ def cut_in_the_middle():
                 expect_true("message_stop" not in [name for name, _ in events] and "[DONE]" not in [data for _, data in events], f"a clean end was faked: {events[-2:]}")
 
 
+def an_error_behind_a_held_call():
+    """The lead tells an error behind a tool call that is held back, the spare's circuit has opened meanwhile, and the spare,
+    asked all the same, fails in its call too: the client must still be told."""
+    call = {"words": words(24)}
+    with Standin("lead", tools={"count": call}, rate=10, fault="error@5") as lead, Standin("spare", tools={"count": call}, rate=50, fault="error@5") as spare:
+        with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("openai")}, routes=[("m", ["lead", "spare/gpt-x"]), ("spare-only", ["spare/gpt-x"])],
+                   more="breaker: { failures: 1 }\n") as s, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            tools = [{"name": "count", "input_schema": {"type": "object"}}]
+            body = {"model": "m", "max_tokens": 100, "stream": True, "tools": tools, "messages": [{"role": "user", "content": "Count."}]}
+            streamed = pool.submit(post_json, s.url + "/v1/messages", body)
+            while lead.stats()["requests"] == 0:
+                pass
+            expect_true(ask(s.url, "messages", "spare-only", False).status >= 500, "the spare fails, and its circuit opens")
+            text = streamed.result().text
+            expect_true('"type":"error"' in text and "message_stop" not in text, f"neither told nor honest: {text}")
+
+
 def big_body():
     """A body far above every buffer is given whole to the next target."""
     text = "0123456789abcdef" * (1 << 19)  # 8 MiB
@@ -129,6 +146,8 @@ with claim("nobody_left_is_an_honest_error_in_the_callers_dialect"):
     nobody_left()
 with claim("a_cut_that_nobody_can_mend_is_an_error_event_and_no_clean_end"):
     cut_in_the_middle()
+with claim("an_error_behind_a_held_tool_call_is_told_when_nobody_is_left"):
+    an_error_behind_a_held_call()
 with claim("an_8_mib_body_reaches_the_next_target_whole"):
     big_body()
 finish()
