@@ -1,6 +1,6 @@
 /* The demo's order of events:
  *
- *   start three processes -> direct -> before -> account disabled -> back -> silent -> after
+ *   start three processes -> direct -> before -> cut -> account disabled -> back -> silent -> after
  *     -> let the last turns end -> ask the processes to end -> scorecard
  *
  * Each phase begins when the Claude stand-in has confirmed what it was told. Ctrl-C, a process that
@@ -19,7 +19,7 @@
 #define EXIT_USAGE 64
 #define EXIT_CTRL_C 130
 
-#define SECONDS_DEFAULT 14
+#define SECONDS_DEFAULT 16
 #define SECONDS_LEAST 6
 #define SECONDS_MOST 24
 #define START_TIME (8 * USEC_PER_SEC)   /* for the three processes together */
@@ -306,7 +306,7 @@ static void help(FILE *to)
         "usage: hotspare demo [--seconds N] [--json]\n\n"
         "Shows the main job, without a key or a network: a stand-in Claude, a stand-in\n"
         "OpenAI and a gateway run as processes of this machine, and 20 conversations keep\n"
-        "streaming while Claude goes away twice and comes back.\n\n"
+        "streaming while Claude hangs up in mid-sentence, goes away twice and comes back.\n\n"
         "  --seconds N   how long the conversations go on, %d to %d (%d)\n"
         "  --json        the scorecard as JSON (schema hotspare.demo/1)\n\n"
         "Exit code: 0 nothing was lost, 1 something was, 2 the demo itself failed.\n",

@@ -68,7 +68,7 @@ struct talk {
     uint64_t turn;
     int status;
     bool talked, stopped; /* first token seen; message_stop seen */
-    bool failed_over;
+    bool failed_over, cut;
     char served_by[16];
     char trouble[160];
 };

@@ -12,13 +12,15 @@ const struct phase_facts phase_facts[PHASE_COUNT] = {
     [PHASE_DIRECT] = {"direct", "direct", "none", "none",
                       "asking the stand-in Claude directly, to know what it takes by itself", 6},
     [PHASE_BEFORE] = {"before", "before", "before", "none",
-                      "20 conversations go through hotspare; Claude answers", 16},
+                      "20 conversations go through hotspare; Claude answers", 14},
+    [PHASE_CUT] = {"cut", "cut in mid-sentence", "during", "cut@14",
+                   "Claude hangs up in the middle of every answer", 16},
     [PHASE_DISABLED] = {"account_disabled", "account disabled", "during", "org-disabled",
-                        "Claude: 400 \"This organization has been disabled.\"", 22},
-    [PHASE_BACK] = {"back", "Claude is back", "after", "none", "Claude's account is back", 19},
+                        "Claude: 400 \"This organization has been disabled.\"", 17},
+    [PHASE_BACK] = {"back", "Claude is back", "after", "none", "Claude's account is back", 15},
     [PHASE_SILENT] = {"silent", "silent", "during", "silent",
-                      "Claude accepts every request and says nothing at all", 17},
-    [PHASE_AFTER] = {"after", "after", "after", "none", "Claude speaks again", 20},
+                      "Claude accepts every request and says nothing at all", 15},
+    [PHASE_AFTER] = {"after", "after", "after", "none", "Claude speaks again", 17},
 };
 
 void score_init(struct score *s)
@@ -61,6 +63,7 @@ void score_turn(struct score *s, const struct turn_result *t)
     s->turns++;
     s->interrupted += !t->whole;
     s->failed_over += t->failed_over;
+    s->continued += t->cut && t->whole;
     s->words += w->seen;
     s->lost += w->lost;
     s->repeated += w->repeated;
@@ -86,11 +89,11 @@ bool score_means_something(const struct score *s)
 {
     for (int p = PHASE_BEFORE; p < PHASE_COUNT; p++) {
         const struct phase_score *one = &s->phase[p];
-        bool during = strcmp(phase_facts[p].when, "during") == 0;
+        bool during = strcmp(phase_facts[p].when, "during") == 0 && p != PHASE_CUT;
         if (during && (one->by_spare == 0 || one->lead_inside > 0))
             return false;
     }
-    return s->phase[PHASE_BEFORE].by_lead > 0;
+    return s->phase[PHASE_BEFORE].by_lead > 0 && s->continued > 0;
 }
 
 static int by_size(const void *a, const void *b)
@@ -228,13 +231,17 @@ void score_print(struct score *s, bool colour, struct buf *out)
     const char *on = !colour ? "" : good ? "\033[1;32m" : "\033[1;31m";
     const char *off = colour ? "\033[0m" : "";
     add(out, "\n%s%s%s\n\n", on,
-        good ? "Claude was gone twice. Nothing was lost." : "Something was lost.", off);
+        good ? "Claude hung up in mid-sentence and was gone twice. Nothing was lost."
+             : "Something was lost.",
+        off);
     add(out, "  conversations %6llu   turns %10llu   interrupted %4llu   failed over %5llu\n",
         (unsigned long long)s->conversations, (unsigned long long)s->turns,
         (unsigned long long)s->interrupted, (unsigned long long)s->failed_over);
-    add(out, "  words         %6llu   lost  %10llu   repeated    %4llu   reordered   %5llu\n\n",
+    add(out, "  words         %6llu   lost  %10llu   repeated    %4llu   reordered   %5llu\n",
         (unsigned long long)s->words, (unsigned long long)s->lost, (unsigned long long)s->repeated,
         (unsigned long long)s->reordered);
+    add(out, "  answers begun by Claude and ended by OpenAI %4llu\n\n",
+        (unsigned long long)s->continued);
     if (s->strange > 0)
         add(out, "  words that were never sent: %llu\n", (unsigned long long)s->strange);
     if (s->first_trouble[0] != '\0')
@@ -300,6 +307,7 @@ static void json_counts(struct json_out *w, const struct score *s)
     json_count(w, "turns", s->turns);
     json_count(w, "interrupted", s->interrupted);
     json_count(w, "failed_over", s->failed_over);
+    json_count(w, "continued", s->continued);
     json_count(w, "words", s->words);
     json_count(w, "lost", s->lost);
     json_count(w, "repeated", s->repeated);

@@ -7,6 +7,7 @@
 enum demo_phase {
     PHASE_DIRECT, /* no gateway: what the stand-in itself takes */
     PHASE_BEFORE,
+    PHASE_CUT,
     PHASE_DISABLED,
     PHASE_BACK,
     PHASE_SILENT,
@@ -39,6 +40,7 @@ struct score {
     uint64_t conversations, turns, interrupted;
     uint64_t words, lost, repeated, reordered, strange;
     uint64_t failed_over; /* turns for which more than one was asked */
+    uint64_t continued;   /* answers begun by Claude, cut, and ended by the other one */
     double seconds;       /* all of it, start and end included */
     char first_trouble[200];
 };
@@ -57,6 +59,7 @@ struct turn_result {
     const struct words *words;
     bool whole;            /* ended by message_stop */
     bool failed_over;      /* more than one was asked */
+    bool cut;              /* Claude began it while it was told to cut every answer */
     const char *served_by; /* "" = not known */
     const char *trouble;   /* "" = none */
 };

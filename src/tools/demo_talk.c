@@ -80,6 +80,7 @@ static void turn_over(struct talk *t)
                                  .words = &t->words,
                                  .whole = t->stopped,
                                  .failed_over = t->failed_over,
+                                 .cut = t->cut,
                                  .served_by = t->served_by,
                                  .trouble = t->trouble};
     score_turn(&d->score, &result);
@@ -133,6 +134,7 @@ static void on_text(struct talk *t, struct span text)
                                     .took = now - t->started,
                                     .by = t->served_by};
         score_first_token(&d->score, &first);
+        t->cut = first.inside && t->phase == PHASE_CUT && strcmp(t->served_by, "claude") == 0;
     }
     words_feed(&t->words, text);
     if (buf_add(&t->answer, text) != ERR_OK)
@@ -225,7 +227,7 @@ static void begin_turn(struct timer *timer)
     t->turn++;
     t->phase = d->phase;
     t->status = 0;
-    t->talked = t->stopped = t->failed_over = false;
+    t->talked = t->stopped = t->failed_over = t->cut = false;
     t->served_by[0] = t->trouble[0] = '\0';
     write_body(t);
     struct call_request request = {.method = SPAN("POST"),

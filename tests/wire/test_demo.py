@@ -55,7 +55,7 @@ class Demo:
         return self.p.returncode, out, err
 
 
-with claim("the_demo_loses_nothing_while_claude_goes_away_twice"):
+with claim("the_demo_loses_nothing_while_claude_hangs_up_and_goes_away_twice"):
     code, out, err = Demo("--seconds", "6", "--json").end()
     expect(code, 0, "exit code\n" + err)
     card = json.loads(out)
@@ -63,11 +63,11 @@ with claim("the_demo_loses_nothing_while_claude_goes_away_twice"):
     expect([card[k] for k in ("interrupted", "lost", "repeated", "reordered", "strange")], [0] * 5)
     expect_true(card["turns"] >= 60 and card["words"] == card["turns"] * 24, f"turns and words fit: {out}")
     phase = {p["id"]: p for p in card["phases"]}
-    expect(list(phase), ["before", "account_disabled", "back", "silent", "after"])
+    expect(list(phase), ["before", "cut", "account_disabled", "back", "silent", "after"])
     # A question asked as Claude comes back may still reach it; that it answers while gone is exit code 2.
     for gone in ("account_disabled", "silent"):
         expect_true(phase[gone]["answered_by"]["claude"] <= 2 and phase[gone]["answered_by"]["openai"] > 10, f"{gone}: {phase[gone]}")
-    expect_true(phase["before"]["answered_by"]["claude"] > 0 and card["failed_over"] > 0, out)
+    expect_true(phase["before"]["answered_by"]["claude"] > 0 and card["failed_over"] > 0 and card["continued"] > 0, out)
     expect_true(phase["silent"]["first_token_ms_p99"] > 600, "a silent Claude costs the first-token deadline")
     expect_true("\033" not in err, "no colours outside a terminal")
 

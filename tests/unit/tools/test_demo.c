@@ -82,6 +82,7 @@ static void good_run(struct score *s)
     score_init(s);
     turn(s, PHASE_DIRECT, "", true, "w1 w2 w3");
     turn(s, PHASE_BEFORE, "claude", true, "w1 w2 w3");
+    s->continued++; /* one that Claude began and the other ended */
     turn(s, PHASE_DISABLED, "openai", true, "w1 w2 w3");
     turn(s, PHASE_SILENT, "openai", true, "w1 w2 w3");
     turn(s, PHASE_AFTER, "claude", true, "w1 w2 w3");
