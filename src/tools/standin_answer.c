@@ -35,10 +35,12 @@ static uint64_t count_words(struct span text)
     return n;
 }
 
-static struct json last_message(struct json root)
+/* The last message that is part of the conversation. */
+static struct json last_message(struct answer *a, struct json root)
 {
     struct json list = json_get(root, "messages");
-    return json_len(list) ? json_at(list, json_len(list) - 1) : JSON_ABSENT;
+    uint32_t count = json_len(list), own = resume_messages(root, request_arena(a->request));
+    return count > own ? json_at(list, count - own - 1) : JSON_ABSENT;
 }
 
 static bool answers_a_tool(struct json message)
@@ -80,7 +82,7 @@ static void plan_preface(struct answer *a)
 
 static bool calls_tools(struct answer *a, struct json root)
 {
-    if (answers_a_tool(last_message(root)))
+    if (answers_a_tool(last_message(a, root)))
         return false;
     for (size_t i = 0; i < a->standin->tool_count; i++)
         if (offers(root, a->standin->tools[i].name))

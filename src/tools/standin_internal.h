@@ -156,6 +156,8 @@ void answer_drained(struct answer *a);
 
 /* standin_resume.c */
 enum err resume_parse(struct span text, struct standin *s);
+/* How many messages at the end ask to go on, rather than belong to the conversation: 0, 1 or 2. */
+uint32_t resume_messages(struct json root, struct arena *a);
 /* Fills said, opening and resumes where the request asks to go on with a beginning of `words`
  * numbered words. Returns what a provider that refuses says, or NULL. */
 const char *resume_plan(struct answer *a, struct json root, uint64_t words);

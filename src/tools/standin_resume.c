@@ -46,23 +46,31 @@ static struct span text_of(struct json content, struct arena *a)
     return text;
 }
 
+static bool has_role(struct json message, const char *role)
+{
+    return json_str_is(json_get(message, "role"), role);
+}
+
+uint32_t resume_messages(struct json root, struct arena *a)
+{
+    struct json list = json_get(root, "messages");
+    uint32_t count = json_len(list);
+    struct json last = count > 0 ? json_at(list, count - 1) : JSON_ABSENT;
+    if (has_role(last, "assistant"))
+        return 1;
+    bool in_words = count > 1 && has_role(last, "user") &&
+                    span_is(text_of(json_get(last, "content"), a), DIALECT_GO_ON);
+    return in_words && has_role(json_at(list, count - 2), "assistant") ? 2 : 0;
+}
+
 /* The text to go on from. *in_words: a user turn asks for it. */
 static struct span asked_text(struct json root, struct arena *a, bool *in_words)
 {
     struct json list = json_get(root, "messages");
-    uint32_t count = json_len(list);
-    *in_words = false;
-    if (count > 1) {
-        struct json last = json_at(list, count - 1);
-        *in_words = json_str_is(json_get(last, "role"), "user") &&
-                    span_is(text_of(json_get(last, "content"), a), DIALECT_GO_ON);
-    }
-    if (count < 1 + (uint32_t)*in_words)
-        return SPAN_EMPTY;
-    struct json m = json_at(list, count - 1 - *in_words);
-    if (!json_str_is(json_get(m, "role"), "assistant"))
-        return SPAN_EMPTY;
-    return text_of(json_get(m, "content"), a);
+    uint32_t own = resume_messages(root, a);
+    *in_words = own == 2;
+    return own == 0 ? SPAN_EMPTY
+                    : text_of(json_get(json_at(list, json_len(list) - own), "content"), a);
 }
 
 /* Reads `said` as the beginning of "w1 w2 ...": *out_words are whole, *out_rest is what the next

@@ -51,9 +51,11 @@ PNG_BASE64 = base64.b64encode(png()).decode()
 
 @contextlib.contextmanager
 def dead_lead(how, dialect):
-    """The settings of a lead that cannot answer: nobody listens, or it answers with a fault."""
+    """The settings of a lead that cannot answer: nobody listens, or it answers with a fault. A fault with a place
+    ("cut@6") strikes in the middle: of the words, or of the call where a tool is offered."""
     if how == "refused":
         yield {"kind": "standin", "url": refused_url(), "speaks": dialect}
     else:
-        with Standin("lead", fault=how) as lead:
+        middle = {"rate": 400, "tools": {"get_weather": WEATHER}} if "@" in how else {}
+        with Standin("lead", words=WORDS, fault=how, **middle) as lead:
             yield lead.speaks(dialect)

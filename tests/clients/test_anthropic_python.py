@@ -84,8 +84,8 @@ def errors_are_typed(client):
         raise AssertionError("a 400 of the provider raised nothing")
 
 
-for how in ("refused", "529", "org-disabled"):
-    fate = how.replace("-", "_")
+for how in ("refused", "529", "org-disabled", "cut@6"):
+    fate = how.replace("-", "_").replace("@", "_")
     with dead_lead(how, "anthropic") as lead, Standin("spare", words=WORDS) as spare, Standin("caller", tools={"get_weather": WEATHER}, words=WORDS) as caller:
         with Serve({"lead": lead, "spare": spare.speaks("openai"), "caller": caller.speaks("openai")},
                    routes=[("claude-tools-*", ["lead", "caller/gpt-spare"]), ("*", ["lead", "spare/gpt-spare"])]) as s:

@@ -4,6 +4,8 @@
 The stand-in speaks OpenAI chat and asks for the Write tool; Hotspare translates both ways. Claude Code
 runs in a clean home and a clean folder, with nothing of this machine's settings.
 """
+import contextlib
+
 from clients import *
 
 need(CLAUDE)
@@ -20,14 +22,14 @@ def run_claude(base_url, folder):
     return subprocess.run(argv, cwd=work, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150)
 
 
-def story(targets_of, deadlines):
-    """One run; targets_of(spare) gives the lead's settings."""
+def story(targets_of, deadlines, preface=0):
+    """One run; targets_of(path) gives the lead's settings. preface: words the stand-in says before it calls the tool."""
     folder = tempfile.mkdtemp(prefix="hotspare-claude-")
     try:
         os.makedirs(os.path.join(folder, "home", ".claude"))
         os.makedirs(os.path.join(folder, "work"))
         path = os.path.join(folder, "work", "answer.txt")
-        with Standin("spare", words=WORDS, tools={"Write": {"file_path": path, "content": CONTENT}}) as spare, targets_of() as lead:
+        with Standin("spare", words=WORDS, tools={"Write": {"file_path": path, "content": CONTENT}}, more=["--preface", str(preface)]) as spare, targets_of(path) as lead:
             with Serve({"lead": lead, "spare": spare.speaks("openai")}, chain=["lead", "spare/gpt-spare"], deadlines=deadlines) as s:
                 p = run_claude(s.url, folder)
                 expect_true(p.returncode == 0, f"Claude Code ended with {p.returncode}:\n{p.stdout}\n{p.stderr}\n{s.said()}")
@@ -37,7 +39,8 @@ def story(targets_of, deadlines):
                 expect((said["is_error"], said["subtype"], said["result"]), (False, "success", words(WORDS)), "how it ended")
                 expect(said["permission_denials"], [], "denials")
                 sent = spare.last()
-                expect_true(any(m["role"] == "tool" for m in sent["messages"]), "the stand-in never saw the tool's result")
+                expect(sum(m["role"] == "tool" for m in sent["messages"]), 1, "results of the tool the stand-in saw")
+                expect(sum(len(m.get("tool_calls") or []) for m in sent["messages"]), 1, "calls in the history: the file was written once")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -45,5 +48,18 @@ def story(targets_of, deadlines):
 for how in ("refused", "529", "org-disabled", "silent"):
     fate = how.replace("-", "_")
     with claim(f"claude_code_writes_a_file_with_lead_{fate}"):
-        story(lambda how=how: dead_lead(how, "anthropic"), {"first_token": "2s"})
+        story(lambda _, how=how: dead_lead(how, "anthropic"), {"first_token": "2s"})
+
+
+@contextlib.contextmanager
+def dying_lead(path, fault):
+    """Says and does what the spare does, up to a place."""
+    with Standin("lead", words=WORDS, rate=200, fault=fault, tools={"Write": {"file_path": path, "content": CONTENT}}, more=["--preface", "6"]) as lead:
+        yield lead.speaks("anthropic")
+
+
+# message_start, block start, ping, six words, block stop; then the call
+for where, fault in (("mid_sentence", "cut@6"), ("mid_call", "cut@14"), ("mid_call_with_a_reset", "rst@15")):
+    with claim(f"claude_code_writes_its_file_once_when_the_lead_dies_in_{where}"):
+        story(lambda path, fault=fault: dying_lead(path, fault), {"first_token": "2s"}, preface=6)
 finish()

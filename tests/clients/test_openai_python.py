@@ -94,8 +94,8 @@ def errors_are_typed(client):
         raise AssertionError("an unknown role was let through")
 
 
-for how in ("refused", "529", "org-disabled"):
-    fate = how.replace("-", "_")
+for how in ("refused", "529", "org-disabled", "cut@6"):
+    fate = how.replace("-", "_").replace("@", "_")
     with dead_lead(how, "anthropic") as lead, Standin("spare", words=WORDS) as spare, Standin("caller", tools={"get_weather": WEATHER}, words=WORDS) as caller:
         with Serve({"lead": lead, "spare": spare.speaks("anthropic"), "caller": caller.speaks("anthropic")},
                    routes=[("gpt-tools-*", ["lead/claude-lead", "caller/claude-spare"]), ("*", ["lead/claude-lead", "spare/claude-spare"])]) as s:

@@ -26,8 +26,8 @@ def run(script, s, spare, caller, how):
         result(f"{script}_runs_to_its_end_with_lead_{fate}", False, p.stdout + p.stderr + s.said()[-3000:])
 
 
-for how in ("refused", "529", "org-disabled"):
-    fate = how.replace("-", "_")
+for how in ("refused", "529", "org-disabled", "cut@6"):
+    fate = how.replace("-", "_").replace("@", "_")
     for script, dialect, model, lead_model in (("anthropic.mjs", "openai", "gpt-spare", ""), ("openai.mjs", "anthropic", "claude-spare", "/claude-lead")):
         with dead_lead(how, "anthropic") as lead, Standin("wrong", fault="400") as wrong, Standin("spare", words=WORDS) as spare, Standin("caller", tools={"get_weather": WEATHER}, words=WORDS) as caller:
             with Serve({"lead": lead, "wrong": wrong.speaks("anthropic"), "spare": spare.speaks(dialect), "caller": caller.speaks(dialect)},
