@@ -8,7 +8,7 @@
  *   held:   [ lead-in ]  [ repetition of delivered text ]  new text ...
  *
  *   - A lead-in is a line that begins with a phrase of the table, speaks of going on, and is not
- *     longer than LEAD_IN_MAX. It is dropped with the line ends behind it, when text follows.
+ *     longer than LEAD_IN_MAX. It is dropped with its line's end and one empty line.
  *   - Repetition of everything ("restart", "echo"): the whole delivered text comes again. Blanks at
  *     its ends do not count. A retelling in other words cannot be told from new text and is given.
  *   - Repetition of the end: the longest end of the delivered text that the held text begins with,
@@ -174,9 +174,8 @@ static enum verdict lead_in(struct span text, bool over, size_t *out_len)
         end++;
     if (end < rest.len && rest.at[end] == '\n')
         end++;
-    if (blanks_before(span_drop(rest, end)) ==
-        rest.len - end) /* nothing follows: it may be all there is to say */
-        return over ? NOT_SO : NOT_YET;
+    if (blanks_before(span_drop(rest, end)) == rest.len - end && !over)
+        return NOT_YET; /* it is not clear yet whether an empty line follows */
     *out_len = from + end;
     return IS_SO;
 }
