@@ -146,7 +146,7 @@ static void observe(void *ctx, const struct chat_event *e);
 
 static void make_reader(struct exchange *x)
 {
-    const struct chat_request *asked = x->splice.active ? &x->splice.request : &x->canonical;
+    const struct chat_request *asked = x->splice.active ? x->splice.request : &x->canonical;
     struct reader_options o = {.request = x->canonical_read ? asked : NULL,
                                .requested_whole = !x->stream};
     x->attempt.reader =

@@ -60,7 +60,7 @@ struct attempt {
 struct tool_hold {
     bool on;
     size_t from;
-    struct ledger_mark before;
+    struct ledger_mark *before; /* made when first needed */
 };
 
 /* Going on in the middle of an answer; see splice.c. */
@@ -73,8 +73,8 @@ struct splice {
     bool drop_thinking; /* text has been given: thinking cannot come behind it */
     uint32_t asked_in_words; /* BIT(link): its target refused to go on by itself */
     int64_t output_before;   /* tokens given before this attempt; estimated where nobody told */
-    struct chat_request request;
-    struct seam *seam; /* NULL: there is no text to join to, or the joint is made */
+    struct chat_request *request; /* what the attempt asks; made when first needed */
+    struct seam *seam;            /* NULL: there is no text to join to, or the joint is made */
     struct buf joined;
 };
 

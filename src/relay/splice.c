@@ -269,7 +269,9 @@ const struct chat_request *splice_request(struct exchange *x)
 {
     if (!x->splice.active)
         return &x->canonical;
-    struct chat_request *r = &x->splice.request;
+    if (!x->splice.request)
+        x->splice.request = arena_new(x->arena, struct chat_request);
+    struct chat_request *r = x->splice.request;
     *r = x->canonical;
     if (r->max_tokens >= 0)
         r->max_tokens = output_left(x);
@@ -447,7 +449,7 @@ bool splice_let_go(struct exchange *x)
 {
     if (!x->hold.on)
         return false;
-    ledger_rewind(&x->ledger, &x->hold.before);
+    ledger_rewind(&x->ledger, x->hold.before);
     buf_truncate(&x->out, x->hold.from);
     x->hold.on = false;
     return true;
@@ -464,13 +466,22 @@ static bool ends_in_a_half(const struct exchange *x)
            last->type != CHAT_REFUSAL;
 }
 
+static void begin_hold(struct exchange *x, const struct ledger_mark *before, size_t from)
+{
+    if (!x->hold.before)
+        x->hold.before = arena_new(x->arena, struct ledger_mark);
+    *x->hold.before = *before;
+    x->hold.from = from;
+    x->hold.on = true;
+}
+
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from)
 {
     bool open = ends_in_a_half(x);
     if (!x->hold.on) {
         usec now = x->attempt.last_content;
         if (open && splice_possible(x) && chain_has_other(&x->walk, x->attempt.index, now))
-            x->hold = (struct tool_hold){true, from, *before};
+            begin_hold(x, before, from);
         return;
     }
     if (!open || x->out.len - x->hold.from > HOLD_TOOL_MAX)
