@@ -359,6 +359,10 @@ static void run(struct process *p)
 
 static void clean_up(struct process *p)
 {
+    /* The work is done: a second signal now must not turn an orderly end into a death by signal. */
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     for (size_t i = 0; i < p->made; i++)
         worker_deinit(&p->workers[i]);
     mem_free(p->workers);
