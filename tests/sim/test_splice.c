@@ -24,8 +24,8 @@
 
 enum cut { CUT_END, CUT_RESET, CUT_STALL, CUT_ERROR, CUTS };
 enum style { EXACT, REPEAT, RESTART, LEAD_IN, STYLES };
-#define BYTEWISE_STREAMS 5 /* of each of the four tests */
-#define BYTEWISE_MAX 3000  /* bytes of such a stream */
+#define BYTEWISE_STREAMS 6 /* of each of the four tests */
+#define BYTEWISE_MAX 8000  /* bytes of such a stream */
 #define REPEAT_BYTES 30
 #define WRONG_TOLD 12
 #if defined(__SANITIZE_ADDRESS__)
@@ -641,7 +641,9 @@ static void cut_all(const char *protocol, const struct dialect *lead, const stru
             t.left_out++;
             continue;
         }
-        bool bytewise = t.bytewise < BYTEWISE_STREAMS && w->recorded.len <= BYTEWISE_MAX;
+        /* other streams at each door */
+        bool bytewise = t.bytewise < BYTEWISE_STREAMS && w->recorded.len <= BYTEWISE_MAX &&
+                        i % 2 == (door == lead);
         cut_everywhere(w, item, request, bytewise, &t);
         t.bytewise += bytewise;
         t.streams++;
