@@ -193,8 +193,8 @@ static bool open_block(struct reply_reader *r, struct json block)
         e.id = text_of(json_get(block, "id"));
         e.name = text_of(json_get(block, "name"));
         e.custom = r->custom = is_custom_tool(r, e.name);
-        if (chat_text_empty(e.name))
-            return false;
+        if (chat_text_empty(e.name) || chat_text_empty(e.id))
+            return false; /* a call nobody could answer */
         break;
     case CHAT_SERVER_TOOL_USE:
         e.id = text_of(json_get(block, "id"));
