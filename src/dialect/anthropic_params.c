@@ -210,6 +210,14 @@ static const struct chat_extra *find_extra(const struct a_body *b, const char *n
     return NULL;
 }
 
+/* context_management that clears old thinking is answered with 400 where thinking is off. */
+static bool clears_thinking_in_vain(const struct a_body *b, const struct chat_extra *e)
+{
+    return b->r->thinking != CHAT_THINKING_UNSET && !thinks(b) &&
+           span_is(e->name, "context_management") &&
+           span_search(e->value, SPAN("\"clear_thinking_")) >= 0;
+}
+
 static void write_extras(struct a_body *b)
 {
     static const char *const inner[] = {"thinking.", "output_config.", "metadata."};
@@ -217,6 +225,10 @@ static void write_extras(struct a_body *b)
         bool nested = false;
         for (size_t i = 0; i < ARRAY_LEN(inner); i++)
             nested = nested || span_starts(e->name, span_from(inner[i]));
+        if (b->own && clears_thinking_in_vain(b, e)) {
+            lose(b, LOSSY_CONTEXT_MANAGEMENT);
+            continue;
+        }
         if (b->own && !nested) {
             jw_key_raw(&b->w, e->name);
             jw_raw(&b->w, e->value);

@@ -470,7 +470,8 @@ static struct run next_run(const struct a_body *b, const struct chat_message *m)
         run.results = run.results || has_results(end);
         end = end->next;
     }
-    run.end = run.results ? end : m->next;
+    bool as_they_came = b->own && b->cap->mid_system; /* newer models compare what they were sent */
+    run.end = run.results && !as_they_came ? end : m->next;
     run.last = run.end == NULL;
     for (; m != run.end; m = m->next)
         run.carried += carried_count(b, m);

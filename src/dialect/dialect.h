@@ -127,6 +127,15 @@ void dialect_replace_model(const struct json_doc *doc, struct span model, struct
 #define DIALECT_STANDIN_MARK "hotspare1."
 bool dialect_has_standin_thinking(const struct chat_request *r);
 
+/* The request without any thinking in its history up to and with `last` (NULL: all of it), and with
+ * thinking itself switched off where `off`. Itself when that changes nothing; else a copy in `a`
+ * that shares what it can. A turn of thinking alone loses all its blocks: writers leave it out. */
+const struct chat_request *dialect_without_thinking(struct arena *a, const struct chat_request *r,
+                                                    const struct chat_block *last, bool off);
+/* What tells one block of thinking from another: its signature, or a redacted one's data. Empty for
+ * every other block. */
+struct span dialect_thinking_mark(const struct chat_block *block);
+
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);
 /* Anthropic's error type word for a status: 429 -> "rate_limit_error". */

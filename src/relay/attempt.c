@@ -1,8 +1,9 @@
 /* One try at one target: the request in its words, its answer read event by event, judged by our
  * deadlines.
  *
- * Where the dialects match, bytes pass through: the client's own body (model name aside) goes out,
- * and each event comes back as it was, while a reader beside it feeds the ledger. Otherwise the
+ * Where the dialects match, bytes pass through: the client's own body (model name aside, and
+ * thinking the target would refuse: clean.c) goes out, and each event comes back as it was, while a
+ * reader beside it feeds the ledger. Otherwise the
  * same reader feeds the door's writer. Either way only events that carry content move the clock:
  * pings and headers do not (a target that sends nothing but pings is a stalled one). */
 #include "dialect/fit.h"
@@ -37,12 +38,14 @@ static bool starts_with_any(struct span name, const struct span *prefixes, size_
 
 /* Of the client's headers only these pass, and only where its dialect is the target's: no
  * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
-static bool forwards_field(struct span name)
+static bool forwards_field(struct span name, bool rewritten)
 {
     static const struct span prefixes[] = {SPAN_INIT("anthropic-"),      SPAN_INIT("openai-beta"),
                                            SPAN_INIT("x-claude-code-"),  SPAN_INIT("x-stainless-"),
                                            SPAN_INIT("x-app"),           SPAN_INIT("user-agent"),
-                                           SPAN_INIT("idempotency-key"), SPAN_INIT("traceparent")};
+                                           SPAN_INIT("traceparent")};
+    if (span_iis(name, "idempotency-key")) /* another body would be another request */
+        return !rewritten;
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
@@ -51,15 +54,16 @@ static enum err write_fields(struct exchange *x, const struct relay_target *targ
     struct buf *to = &x->relay->scratch;
     buf_reset(to);
     const struct http_head *head = request_head(x->request);
+    bool own = target->dialect == x->door; /* also of a request written anew: its beta fields stay */
     enum err e =
         buf_add_cstr(to, "content-type: application/json\r\naccept-encoding: identity\r\n");
     if (e == ERR_OK)
         e = buf_add_cstr(to, streaming ? "accept: text/event-stream\r\n"
                                        : "accept: application/json\r\n");
-    for (size_t i = 0; e == ERR_OK && x->attempt.passthrough && i < head->field_count; i++)
-        if (forwards_field(head->fields[i].name))
+    for (size_t i = 0; e == ERR_OK && own && i < head->field_count; i++)
+        if (forwards_field(head->fields[i].name, x->attempt.rewritten))
             e = h1_write_field(to, head->fields[i].name, head->fields[i].value);
-    bool versioned = x->attempt.passthrough && http_field_get(head, "anthropic-version").at;
+    bool versioned = own && http_field_get(head, "anthropic-version").at;
     if (e == ERR_OK && target->dialect->id == DIALECT_ANTHROPIC && !versioned)
         e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
     if (e == ERR_OK)
@@ -77,20 +81,6 @@ enum err exchange_read(struct exchange *x, struct chat_problem *problem)
     enum err e = x->door->read_request(x->arena, &x->doc, &x->canonical, problem);
     x->canonical_read = e == ERR_OK;
     return e;
-}
-
-/* Same dialect: bytes pass. But Claude refuses a history with thinking that no Claude wrote; then
- * the body is read and written again without it. */
-static bool passes_through(struct exchange *x, const struct relay_target *target)
-{
-    if (target->dialect != x->door)
-        return false;
-    if (target->dialect->id != DIALECT_ANTHROPIC)
-        return true;
-    if (!json_may_hold(&x->doc, "signature", SPAN(DIALECT_STANDIN_MARK)))
-        return true;
-    struct chat_problem ignored; /* what we cannot read is for Claude to judge */
-    return exchange_read(x, &ignored) != ERR_OK || !dialect_has_standin_thinking(&x->canonical);
 }
 
 static void pass_body(struct exchange *x, struct span model)
@@ -133,7 +123,10 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
         return e;
     struct dialect_body out = {.lossy = fit.lossy};
     pieces_init(&out.body, x->arena);
-    e = link->target->dialect->write_request(x->arena, fit.request, &cap, model, x->stream, &out,
+    const struct chat_request *clean = clean_request(x, link->target, fit.request);
+    if (clean != fit.request)
+        lossy_add(&out.lossy, LOSSY_THINKING);
+    e = link->target->dialect->write_request(x->arena, clean, &cap, model, x->stream, &out,
                                              problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
@@ -183,7 +176,7 @@ static usec first_deadline(struct exchange *x, usec now)
 static struct span request_target(struct exchange *x, const struct relay_target *target)
 {
     struct span query = request_query(x->request);
-    if (!x->attempt.passthrough || query.len == 0)
+    if (target->dialect != x->door || query.len == 0)
         return target->path;
     return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
 }
@@ -209,7 +202,7 @@ void attempt_begin(struct exchange *x, size_t link_index)
         (struct attempt){.link = link,
                          .index = link_index,
                          .open = true,
-                         .passthrough = !x->splice.active && passes_through(x, link->target),
+                         .passthrough = !x->splice.active && link->target->dialect == x->door,
                          .started = now,
                          .last_content = now};
     struct attempt *at = &x->attempt;
@@ -222,10 +215,11 @@ void attempt_begin(struct exchange *x, size_t link_index)
     (void)open_line(x, link, now);
     struct chat_problem problem = {0};
     enum err e = ERR_OK;
-    if (at->passthrough)
-        pass_body(x, link->model);
-    else
+    at->rewritten = !at->passthrough || clean_needed(x, link->target);
+    if (at->rewritten)
         e = translate_body(x, link, &problem);
+    else
+        pass_body(x, link->model);
     if (e == ERR_OK && write_fields(x, link->target, x->stream) != ERR_OK) {
         e = ERR_UNSUPPORTED;
         problem.text = SPAN("The request's headers are too large to pass on.");

@@ -53,6 +53,9 @@ static const struct cause_facts facts[CAUSE_COUNT] = {
     [CAUSE_UNREACHABLE] = {.name = "unreachable", .counts = true, .repeat_here = true},
     [CAUSE_STALLED] = {.name = "stalled", .counts = true, .repeat_here = true},
     [CAUSE_BROKEN_STREAM] = {.name = "broken_stream", .counts = true, .repeat_here = true},
+    /* What the cleaned repeat cannot mend the caller hears in the original words: Claude Code drops
+     * its thinking by itself when it reads them. */
+    [CAUSE_THINKING_REFUSED] = {.name = "thinking_refused", .reaction = REACT_CALLER},
 };
 
 const struct cause_facts *cause_facts(enum cause c)
@@ -60,6 +63,9 @@ const struct cause_facts *cause_facts(enum cause c)
     assert((unsigned)c < CAUSE_COUNT);
     return &facts[c];
 }
+
+#define THINKING_MISSED "message must start with a thinking block"
+#define THINKING_UNWANTED "message in the final position cannot contain `thinking`"
 
 enum head_test { HEAD_ANY, HEAD_NO_RETRY /* x-should-retry: false */, HEAD_HTML };
 
@@ -164,6 +170,27 @@ static const struct row rows[] = {
     {CAUSE_TRANSIENT, 408, 409, NULL, NULL, HEAD_ANY}, /* P 1.8 */
     {CAUSE_TRANSIENT, 425, 425, NULL, NULL, HEAD_ANY},
 
+    /* ---- thinking in the history, or the lack of it: P 1.6b, V, and issues of clients and
+     * gateways that replay it; with and without the backquotes ---- */
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "Invalid `signature` in `thinking` block", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "Invalid signature in thinking block", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "Invalid `signature` in thinking block", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "Invalid `data` in `redacted_thinking` block",
+     HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "block is bound to a different conversation",
+     HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL,
+     "blocks in the latest assistant message cannot be modified", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "thinking.signature: Field required", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "redacted_thinking.data: Field required", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "each thinking block must contain thinking", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL,
+     "final block in an assistant message cannot be `thinking`", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL,
+     "message contains any thinking blocks, the first block must be", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, THINKING_MISSED, HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, THINKING_UNWANTED, HEAD_ANY},
+
     /* ---- wrong wherever it goes: L: H6 ---- */
     {CAUSE_CALLER_FAULT, 413, 413, NULL, NULL, HEAD_ANY},
     {CAUSE_CALLER_FAULT, 400, 422, NULL, "at least one message is required", HEAD_ANY},
@@ -263,4 +290,9 @@ enum cause cause_of(const struct cause_evidence *e, usec wall_now, usec *out_ret
     enum cause c = by_rows(status, e->in_stream ? NULL : e->head, error);
     *out_retry_after = cause_wait(e->head, status == 429, wall_now);
     return c;
+}
+
+bool cause_wants_thinking_off(const struct chat_error *e)
+{
+    return text_matches(e->message, THINKING_MISSED) || text_matches(e->message, THINKING_UNWANTED);
 }

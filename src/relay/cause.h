@@ -24,6 +24,8 @@ enum cause {
     CAUSE_UNREACHABLE,      /* name, refused, unreachable, connect timeout, TLS */
     CAUSE_STALLED,          /* a deadline of ours: first token, stall, total of the attempt */
     CAUSE_BROKEN_STREAM,    /* cut, reset, malformed, HTML with 200, wrong content type */
+    CAUSE_THINKING_REFUSED, /* thinking in the history that this target did not sign so, or that it
+                               misses: asked once more without any (clean.c) */
     CAUSE_COUNT
 };
 
@@ -57,3 +59,6 @@ struct cause_evidence {
  * anthropic/x-ratelimit reset headers), 0 = did not say. wall_now: loop_wall, for HTTP dates and
  * RFC 3339. */
 enum cause cause_of(const struct cause_evidence *e, usec wall_now, usec *out_retry_after);
+/* Of a THINKING_REFUSED: the target misses thinking in front of the last tool call, or finds some
+ * where thinking is off. Both end only when thinking is switched off for the request. */
+bool cause_wants_thinking_off(const struct chat_error *e);

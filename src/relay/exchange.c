@@ -203,6 +203,11 @@ static void nobody_left(struct exchange *x)
         refuse_request(x, 400, text);
         return;
     }
+    if (x->clean.asked) {
+        answer_upstream_error(x, &x->clean.refusal);
+        exchange_finish(x, OUTCOME_CLIENT_ERROR);
+        return;
+    }
     bool alone = x->route->count == 1 || x->first.cause == CAUSE_UNKNOWN_4XX ||
                  x->first.cause == CAUSE_CONTEXT_EXCEEDED;
     if (alone) {
@@ -278,6 +283,7 @@ static void report_breaker(struct exchange *x, enum cause cause, usec retry_afte
 
 void exchange_attempt_works(struct exchange *x)
 {
+    clean_worked(x);
     report_breaker(x, CAUSE_NONE, 0);
 }
 
@@ -311,6 +317,13 @@ void exchange_go_on(struct exchange *x)
     try_next(x);
 }
 
+static void ask_same(struct exchange *x, size_t link)
+{
+    attempt_drop(x);
+    x->state = EX_TRYING;
+    attempt_begin(x, link);
+}
+
 /* A target that does not go on by itself is asked once more, in words. */
 static bool asks_again(struct exchange *x, const struct failure *f)
 {
@@ -318,9 +331,7 @@ static bool asks_again(struct exchange *x, const struct failure *f)
     if (!splice_ask_in_words(x, f) ||
         breaker_ask(x->route->breakers[f->link], now, &wait) != ERR_OK)
         return false;
-    attempt_drop(x);
-    x->state = EX_TRYING;
-    attempt_begin(x, f->link);
+    ask_same(x, f->link);
     return true;
 }
 
@@ -330,8 +341,12 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     line->cause = f->cause;
     line->status = f->status;
     line->ended = loop_now(x->relay->loop);
-    report_breaker(x, f->cause, f->retry_after);
     log_failure(x, f);
+    if (clean_ask_again(x, f)) { /* its breaker hears of the repeat */
+        ask_same(x, f->link);
+        return;
+    }
+    report_breaker(x, f->cause, f->retry_after);
     if (asks_again(x, f))
         return;
     chain_failed(&x->walk, f->link, f->cause, f->retry_after, line->ended);
@@ -345,6 +360,9 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     if (x->forwarded) {
         if (!splice_begin(x))
             interrupt(x, f);
+    } else if (clean_in_vain(x, f)) {
+        answer_upstream_error(x, &x->clean.refusal);
+        exchange_finish(x, OUTCOME_CLIENT_ERROR);
     } else if (cause_facts(f->cause)->reaction == REACT_CALLER) {
         answer_upstream_error(x, f);
         exchange_finish(x, OUTCOME_CLIENT_ERROR);
@@ -362,7 +380,7 @@ void exchange_completed(struct exchange *x)
     line->cause = CAUSE_NONE;
     line->status = x->attempt.status;
     line->ended = loop_now(x->relay->loop);
-    report_breaker(x, CAUSE_NONE, 0);
+    exchange_attempt_works(x);
     if (x->identity.source != IDENTITY_NONE)
         affinity_served(x->route->affinity, x->route->breakers, x->identity.hash, x->attempt.index,
                         &x->choice, line->ended);

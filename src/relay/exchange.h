@@ -12,6 +12,7 @@
 #include "relay/affinity.h"
 #include "relay/chain.h"
 #include "relay/ledger.h"
+#include "relay/refused.h"
 #include "relay/seam.h"
 
 struct relay_target { /* immutable while a request may use it */
@@ -102,6 +103,7 @@ struct relay {
     struct loop *loop;
     struct pool *pool;
     struct budget *budget;
+    struct refused *refused; /* shared by all workers; NULL: nothing is remembered */
     struct relay_deadlines deadlines;
     bool reply_headers; /* x-hotspare-* */
     /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must

@@ -1,6 +1,7 @@
 #pragma once
 /* Shared by exchange.c (the order of things), attempt.c (one try at one target), splice.c (going on
- * in the middle) and answer.c (what the client gets). Nobody else includes it. */
+ * in the middle), clean.c (thinking a target refuses) and answer.c (what the client gets). Nobody
+ * else includes it. */
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/exchange.h"
@@ -37,7 +38,8 @@ struct attempt {
     size_t index;
     struct call *call;
     bool open; /* holds a call and buffers */
-    bool passthrough;
+    bool passthrough; /* its answer's bytes are given as they come */
+    bool rewritten;   /* the request was written by us; else the client's own bytes went out */
     bool reported; /* its breaker has been told */
     struct pieces body;
     struct span fields; /* request header lines, credentials last */
@@ -78,6 +80,13 @@ struct splice {
     struct buf joined;
 };
 
+/* Asking once more without thinking in the history; see clean.c. */
+struct clean {
+    bool asked, noted;      /* noted: the memory knows */
+    bool off;               /* with thinking switched off */
+    struct failure refusal; /* what the target had said: the caller's, when that fails too */
+};
+
 struct exchange {
     enum exchange_state state;
     struct relay *relay;
@@ -105,6 +114,7 @@ struct exchange {
     struct ledger ledger;
     struct tool_hold hold;
     struct splice splice;
+    struct clean clean;
     struct exchange_splices splices; /* for the report */
     struct span seen_id,
         seen_model;               /* of an answer passed through: plain; raw JSON string content */
@@ -173,6 +183,18 @@ void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t fr
 /* What is held back will not come: drops it, as if it had never been said. False: nothing was held.
  */
 bool splice_let_go(struct exchange *x);
+
+/* clean.c */
+/* Must the request be written anew for this target, though it speaks the client's dialect? */
+bool clean_needed(struct exchange *x, const struct relay_target *target);
+/* What of `r` this target can be sent: itself, or a copy without thinking. */
+const struct chat_request *clean_request(struct exchange *x, const struct relay_target *target,
+                                         const struct chat_request *r);
+/* The failed target refused thinking: true, when it may be asked once more without any. */
+bool clean_ask_again(struct exchange *x, const struct failure *f);
+/* It was asked so and refuses that, too: the caller hears the first refusal. */
+bool clean_in_vain(const struct exchange *x, const struct failure *f);
+void clean_worked(struct exchange *x); /* it gives an answer: later requests are cleaned at once */
 
 /* answer.c: writes replies, never ends them */
 void answer_stream_begin(struct exchange *x); /* 200 and the stream's headers */

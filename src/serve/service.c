@@ -28,6 +28,9 @@ void service_init(struct service *s, usec wall)
     *s = (struct service){.started_wall = wall};
     pthread_mutex_init(&s->lock, NULL);
     budget_init(&s->budget, 20, 3);
+    uint64_t seed[2] = {0}; /* without randomness no snapshot is made, and nothing is served */
+    (void)RAND_bytes((uint8_t *)seed, sizeof seed);
+    refused_init(&s->refused, seed);
     metrics_names_init(&s->names);
 }
 
@@ -47,6 +50,7 @@ void service_deinit(struct service *s)
     snapshot_unref(s->current);
     free_breakers(s->breakers);
     metrics_names_deinit(&s->names);
+    refused_deinit(&s->refused);
     pthread_mutex_destroy(&s->lock);
 }
 

@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "relay/affinity.h"
 #include "relay/budget.h"
+#include "relay/refused.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
 
@@ -43,6 +44,7 @@ struct service {
     struct snapshot *current;
     struct named_breaker *breakers;
     struct budget budget;
+    struct refused refused; /* thinking that targets do not take back */
     struct metrics_names names;
     atomic_bool draining;
     usec started_wall;

@@ -127,6 +127,7 @@ static void make_relay(struct worker *w)
     w->relay = (struct relay){.loop = w->loop,
                               .pool = w->pool,
                               .budget = &w->service->budget,
+                              .refused = &w->service->refused,
                               .route_for = route_for,
                               .on_done = on_done,
                               .ctx = w};

@@ -112,6 +112,49 @@ static void cause_words_quoted_from_the_caller_cannot_close_a_target(void **stat
                          c == CAUSE_QUOTA_GONE || c == CAUSE_ACCOUNT_GONE || c == CAUSE_KEY_BAD);
 }
 
+/* As clients and gateways have reported them. */
+static void cause_knows_a_refusal_of_thinking(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "messages.3.content.13: Invalid signature in thinking block",
+        "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a "
+        "different conversation. Remove the block, or set "
+        "`thinking.block_binding.prefix_mismatch_behavior`.",
+        "messages.5.content.48: Invalid `data` in `redacted_thinking` block",
+        "messages.7.content.12: `thinking` or `redacted_thinking` blocks in the latest assistant "
+        "message cannot be modified. These blocks must remain as they were in the original "
+        "response.",
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
+        "`tool_use`. When `thinking` is enabled, a final `assistant` message must start with a "
+        "thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks).",
+        "messages.5.content.0: If an assistant message contains any thinking blocks, the first "
+        "block must be `thinking` or `redacted_thinking`. Found `text`.",
+        "messages.1: The final block in an assistant message cannot be `thinking`.",
+        "messages.1.content.0.thinking.signature: Field required",
+        "messages.0.content.0.redacted_thinking.data: Field required",
+        "messages.1.content.0.thinking: each thinking block must contain thinking",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        char body[1024];
+        (void)snprintf(body, sizeof body, ANTHROPIC("invalid_request_error", "%s"), texts[i]);
+        if (judge(400, body, NULL, 0).cause != CAUSE_THINKING_REFUSED)
+            fail_msg("%s: not recognised", texts[i]);
+        struct chat_error e = {.message = span_from(texts[i])};
+        assert_int_equal(cause_wants_thinking_off(&e), i == 5);
+    }
+    static const struct body_case others[] = {
+        {CAUSE_UNKNOWN_4XX, 400,
+         ANTHROPIC("invalid_request_error",
+                   "`temperature` may only be set to 1 when thinking is enabled")},
+        {CAUSE_UNKNOWN_4XX, 422,
+         ANTHROPIC("invalid_request_error", "Invalid `signature` in `thinking` block")},
+    };
+    expect_bodies(others, ARRAY_LEN(others));
+    assert_false(cause_facts(CAUSE_THINKING_REFUSED)->counts);
+}
+
 static void cause_reads_statuses_where_no_word_says_more(void **state)
 {
     (void)state;
@@ -433,6 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cause_tells_a_dead_account_in_a_400_from_the_callers_fault),
         cmocka_unit_test(cause_words_quoted_from_the_caller_cannot_close_a_target),
+        cmocka_unit_test(cause_knows_a_refusal_of_thinking),
         cmocka_unit_test(cause_reads_statuses_where_no_word_says_more),
         cmocka_unit_test(cause_knows_a_full_context_in_every_servers_words),
         cmocka_unit_test(cause_html_is_a_wall_in_front_of_the_provider),
