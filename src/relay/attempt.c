@@ -40,9 +40,9 @@ static bool starts_with_any(struct span name, const struct span *prefixes, size_
  * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
 static bool forwards_field(struct span name, bool rewritten)
 {
-    static const struct span prefixes[] = {SPAN_INIT("anthropic-"),      SPAN_INIT("openai-beta"),
-                                           SPAN_INIT("x-claude-code-"),  SPAN_INIT("x-stainless-"),
-                                           SPAN_INIT("x-app"),           SPAN_INIT("user-agent"),
+    static const struct span prefixes[] = {SPAN_INIT("anthropic-"),     SPAN_INIT("openai-beta"),
+                                           SPAN_INIT("x-claude-code-"), SPAN_INIT("x-stainless-"),
+                                           SPAN_INIT("x-app"),          SPAN_INIT("user-agent"),
                                            SPAN_INIT("traceparent")};
     if (span_iis(name, "idempotency-key")) /* another body would be another request */
         return !rewritten;
@@ -54,7 +54,8 @@ static enum err write_fields(struct exchange *x, const struct relay_target *targ
     struct buf *to = &x->relay->scratch;
     buf_reset(to);
     const struct http_head *head = request_head(x->request);
-    bool own = target->dialect == x->door; /* also of a request written anew: its beta fields stay */
+    bool own =
+        target->dialect == x->door; /* also of a request written anew: its beta fields stay */
     enum err e =
         buf_add_cstr(to, "content-type: application/json\r\naccept-encoding: identity\r\n");
     if (e == ERR_OK)
@@ -264,6 +265,7 @@ static void fail(struct exchange *x, enum err err, enum call_stage stage,
     bool error_status = at->status != 0 && (at->status < 200 || at->status > 299);
     if (error_status) {
         f.body = arena_copy(x->arena, buf_span(&at->gathered));
+        f.whole = err == ERR_OK && f.body.len < ERROR_BODY_MAX;
         at->link->target->dialect->read_error(x->arena, at->status, f.body, &f.error);
         f.fields = at->reply_fields;
         f.field_count = at->reply_field_count;

@@ -25,6 +25,7 @@ struct failure {
     size_t link;
     int status;       /* upstream's; 0 = no response */
     struct span body; /* upstream's error body, as it came */
+    bool whole;       /* all of it: it may be passed on */
     struct span content_type;
     const struct http_field *fields; /* those worth relaying */
     size_t field_count;
@@ -37,10 +38,10 @@ struct attempt {
     const struct relay_link *link;
     size_t index;
     struct call *call;
-    bool open; /* holds a call and buffers */
+    bool open;        /* holds a call and buffers */
     bool passthrough; /* its answer's bytes are given as they come */
     bool rewritten;   /* the request was written by us; else the client's own bytes went out */
-    bool reported; /* its breaker has been told */
+    bool reported;    /* its breaker has been told */
     struct pieces body;
     struct span fields; /* request header lines, credentials last */
     int status;

@@ -1,4 +1,5 @@
-/* A set-associative table of hashes, as in affinity.c: a new mark pushes out the last of its set. */
+/* A set-associative table of hashes, as in affinity.c: a new mark pushes out the last of its set.
+ */
 #include "relay/refused.h"
 
 #include "base/hmap.h"

@@ -83,6 +83,12 @@ struct asking {
     bool chat, stream, cut, json_head;
 };
 
+/* Half of the Messages requests bring thinking that no Claude of this world takes back. */
+#define FOREIGN_THINKING                                                                           \
+    "{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":[{\"type\":"       \
+    "\"thinking\",\"thinking\":\"hm\",\"signature\":\"foreign\"},{\"type\":\"text\",\"text\":"     \
+    "\"ho\"}]},"
+
 struct world {
     struct loop *loop;
     struct arena arena;
@@ -92,6 +98,7 @@ struct world {
     struct pool *client_pool, *pool;
     struct relay relay;
     struct budget budget;
+    struct refused refused;
     struct breaker breakers[UPSTREAMS];
     struct relay_target targets[UPSTREAMS];
     struct relay_route route;
@@ -388,10 +395,25 @@ static int first_word(struct span body, int words)
     return next;
 }
 
+/* As Claude answers thinking it did not sign. */
+static bool refuses_thinking(struct upstream *up, struct request *r)
+{
+    if (!up->anthropic || span_search(request_body(r), SPAN("\"foreign\"")) < 0)
+        return false;
+    struct http_field type = {SPAN("content-type"), SPAN("application/json")};
+    reply_whole(r, 400, &type, 1,
+                SPAN("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
+                     "\"message\":\"messages.1.content.0: Invalid `signature` in `thinking` "
+                     "block\"}}"));
+    return true;
+}
+
 static void upstream_request(void *ctx, struct request *r)
 {
     struct upstream *up = ctx;
     struct world *w = up->world;
+    if (refuses_thinking(up, r))
+        return;
     struct giving *g = mem_new(struct giving);
     struct span body = request_body(r);
     g->up = up;
@@ -525,10 +547,11 @@ static void ask(struct world *w, int i)
     buf_init(&a->got, (size_t)1 << 20);
     pieces_init(&a->body, &w->arena);
     pieces_printf(&a->body,
-                  "{\"model\":\"claude-x\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","
+                  "{\"model\":\"claude-x\",\"max_tokens\":100,\"messages\":[%s{\"role\":\"user\","
                   "\"content\":\"id=%d words=%d.\"}],"
                   "\"stream\":%s}",
-                  a->id, a->words, a->stream ? "true" : "false");
+                  !a->chat && a->id % 2 ? FOREIGN_THINKING : "", a->id, a->words,
+                  a->stream ? "true" : "false");
     struct url url;
     const char *why;
     assert_int_equal(url_parse(SPAN("http://gateway:8484"), &url, &why), ERR_OK);
@@ -667,12 +690,14 @@ static void build(struct world *w, uint64_t seed)
     w->pool = pool_new(w->loop, &pool_limits_default);
     w->client_pool = pool_new(w->loop, &pool_limits_default);
     budget_init(&w->budget, 20, 3);
+    refused_init(&w->refused, (const uint64_t[2]){seed, 1});
     for (int i = 0; i < UPSTREAMS; i++)
         build_upstream(w, i);
     w->route.count = 1 + below(w, UPSTREAMS);
     w->relay = (struct relay){.loop = w->loop,
                               .pool = w->pool,
                               .budget = &w->budget,
+                              .refused = &w->refused,
                               .reply_headers = true,
                               .route_for = route_for,
                               .on_done = on_done,
@@ -699,6 +724,7 @@ static void tear_down(struct world *w)
     for (int i = 0; i < UPSTREAMS; i++)
         server_free(w->ups[i].server);
     relay_deinit(&w->relay);
+    refused_deinit(&w->refused);
     pool_free(w->pool);
     pool_free(w->client_pool);
     (void)sim_run_until(w->loop, loop_now(w->loop) + 1);

@@ -14,6 +14,10 @@
 
 enum { CLAUDE, SMALL, LARGE, TARGETS };
 
+#define THINKING_REFUSAL                                                                           \
+    "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":"               \
+    "\"messages.1.content.0: Invalid `signature` in `thinking` block\"},\"request_id\":\"req_1\"}"
+
 struct world {
     struct loop *loop;
     struct arena arena;
@@ -22,10 +26,12 @@ struct world {
     struct upstream {
         struct world *world;
         bool dead;
+        const char *refuses; /* thinking with this signature; "" = everything */
         int asked;
         struct span body; /* what it was asked last */
     } upstreams[TARGETS];
     struct budget budget;
+    struct refused refused;
     struct breaker breakers[TARGETS];
     struct relay relay;
     struct relay_target targets[TARGETS];
@@ -44,7 +50,9 @@ static void upstream_request(void *ctx, struct request *r)
     up->asked++;
     up->body = arena_copy(&w->arena, request_body(r));
     struct http_field type = {SPAN("content-type"), SPAN("application/json")};
-    if (up->dead) {
+    if (up->refuses && span_search(up->body, span_from(up->refuses)) >= 0) {
+        reply_whole(r, 400, &type, 1, SPAN(THINKING_REFUSAL));
+    } else if (up->dead) {
         reply_whole(r, 529, &type, 1,
                     SPAN("{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
                          "\"message\":\"Overloaded\"}}"));
@@ -168,6 +176,7 @@ static struct world *build(void)
     w->pool = pool_new(w->loop, &pool_limits_default);
     w->client_pool = pool_new(w->loop, &pool_limits_default);
     budget_init(&w->budget, 20, 3);
+    refused_init(&w->refused, (const uint64_t[2]){1, 2});
     for (int i = 0; i < TARGETS; i++)
         build_target(w, i);
     w->targets[SMALL].context = 16384;
@@ -175,6 +184,7 @@ static struct world *build(void)
     w->relay = (struct relay){.loop = w->loop,
                               .pool = w->pool,
                               .budget = &w->budget,
+                              .refused = &w->refused,
                               .reply_headers = true,
                               .route_for = route_for,
                               .ctx = w,
@@ -211,6 +221,7 @@ static void tear_down(struct world *w)
     for (int i = 0; i < TARGETS; i++)
         server_free(w->servers[i]);
     relay_deinit(&w->relay);
+    refused_deinit(&w->refused);
     pool_free(w->pool);
     pool_free(w->client_pool);
     (void)sim_run_until(w->loop, loop_now(w->loop) + 1);
@@ -406,6 +417,104 @@ static void when_only_the_dead_lead_would_fit_the_client_is_told_to_come_back(vo
     tear_down(w);
 }
 
+/* ---- thinking in the history that Claude refuses ---- */
+
+static struct span thinking_turns(struct world *w, const char *more)
+{
+    return arena_printf(
+        &w->arena,
+        "{\"model\":\"claude-x\", \"max_tokens\":900,\"messages\":[{\"role\":\"user\",\"content\":"
+        "\"hi\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","
+        "\"signature\":\"foreign\"},{\"type\":\"text\",\"text\":\"ho\"}]}%s,{\"role\":\"user\","
+        "\"content\":\"go on\"}]}",
+        more);
+}
+
+static void refused_thinking_is_taken_out_and_the_client_hears_nothing(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    w->upstreams[CLAUDE].refuses = "foreign";
+    ask(w, thinking_turns(w, ""));
+    assert_int_equal(w->status, 200);
+    assert_true(span_is(w->served_by, "claude"));
+    assert_true(span_is(w->lossy, "thinking"));
+    assert_int_equal(w->upstreams[CLAUDE].asked, 2);
+    assert_false(said(w->upstreams[CLAUDE].body, "signature"));
+    assert_true(said(w->upstreams[CLAUDE].body, "\"ho\""));
+    assert_int_equal(breaker_view(&w->breakers[CLAUDE], loop_now(w->loop)).failures_in_row, 0);
+    /* The next turn: known at once, and what Claude has thought since goes with it. */
+    static const char more[] = ",{\"role\":\"user\",\"content\":\"on\"},{\"role\":\"assistant\","
+                               "\"content\":[{\"type\":\"thinking\",\"thinking\":\"ah\","
+                               "\"signature\":\"claudes\"},{\"type\":\"text\",\"text\":\"x\"}]}";
+    ask(w, thinking_turns(w, more));
+    assert_int_equal(w->status, 200);
+    assert_int_equal(w->upstreams[CLAUDE].asked, 3);
+    assert_false(said(w->upstreams[CLAUDE].body, "foreign"));
+    assert_true(said(w->upstreams[CLAUDE].body, "claudes"));
+    assert_int_equal(w->upstreams[SMALL].asked, 0);
+    tear_down(w);
+}
+
+static void a_refusal_is_told_as_it_came_when_the_repeat_is_refused_too(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    w->upstreams[CLAUDE].refuses = "";
+    ask(w, thinking_turns(w, ""));
+    assert_int_equal(w->status, 400);
+    assert_true(span_eq(buf_span(&w->got), SPAN(THINKING_REFUSAL)));
+    assert_int_equal(w->upstreams[CLAUDE].asked, 2);
+    assert_int_equal(w->upstreams[SMALL].asked, 0);
+    /* Without thinking there is nothing to take out: no repeat. */
+    ask(w, SPAN("{\"model\":\"claude-x\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
+                "\"content\":\"hi\"}]}"));
+    assert_int_equal(w->status, 400);
+    assert_int_equal(w->upstreams[CLAUDE].asked, 3);
+    assert_int_equal(breaker_view(&w->breakers[CLAUDE], loop_now(w->loop)).failures_in_row, 0);
+    tear_down(w);
+}
+
+static void a_repeat_that_meets_an_outage_goes_to_the_next_target(void **state)
+{
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        struct world *w = build();
+        CHAIN(w, CLAUDE, SMALL);
+        w->upstreams[CLAUDE].refuses = "foreign";
+        w->upstreams[CLAUDE].dead = true;
+        w->upstreams[SMALL].dead = other == 0;
+        ask(w, thinking_turns(w, ""));
+        assert_int_equal(w->status, other ? 200 : 400);
+        if (other)
+            assert_true(span_is(w->served_by, "small"));
+        else
+            assert_true(span_eq(buf_span(&w->got), SPAN(THINKING_REFUSAL)));
+        tear_down(w);
+    }
+}
+
+/* The first request on the way back is the one that is refused: it closes the circuit all the
+ * same. */
+static void a_refused_trial_closes_the_circuit_by_its_repeat(void **state)
+{
+    (void)state;
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    w->upstreams[CLAUDE].refuses = "foreign";
+    breaker_report(&w->breakers[CLAUDE], loop_now(w->loop), CAUSE_KEY_BAD, 0, 0);
+    (void)sim_run_until(w->loop, loop_now(w->loop) + 3600 * USEC_PER_SEC);
+    assert_int_equal(breaker_view(&w->breakers[CLAUDE], loop_now(w->loop)).state,
+                     BREAKER_HALF_OPEN);
+    ask(w, thinking_turns(w, ""));
+    assert_int_equal(w->status, 200);
+    assert_true(span_is(w->served_by, "claude"));
+    assert_int_equal(breaker_view(&w->breakers[CLAUDE], loop_now(w->loop)).state, BREAKER_CLOSED);
+    tear_down(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +525,10 @@ int main(void)
         cmocka_unit_test(when_it_fits_nobody_claude_code_hears_its_own_words),
         cmocka_unit_test(when_it_fits_nobody_an_openai_client_gets_its_code),
         cmocka_unit_test(when_only_the_dead_lead_would_fit_the_client_is_told_to_come_back),
+        cmocka_unit_test(refused_thinking_is_taken_out_and_the_client_hears_nothing),
+        cmocka_unit_test(a_refusal_is_told_as_it_came_when_the_repeat_is_refused_too),
+        cmocka_unit_test(a_repeat_that_meets_an_outage_goes_to_the_next_target),
+        cmocka_unit_test(a_refused_trial_closes_the_circuit_by_its_repeat),
     };
     return cmocka_run_group_tests_name("fitting", tests, NULL, NULL);
 }

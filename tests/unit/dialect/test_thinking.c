@@ -60,9 +60,9 @@ static struct span write_for(const char *model, const struct chat_request *r, st
     struct dialect_body out = {0};
     struct chat_problem why = {0};
     pieces_init(&out.body, &arena);
-    assert_int_equal(dialect_anthropic.write_request(&arena, r, &cap, span_from(model), false, &out,
-                                                     &why),
-                     ERR_OK);
+    assert_int_equal(
+        dialect_anthropic.write_request(&arena, r, &cap, span_from(model), false, &out, &why),
+        ERR_OK);
     *lossy = out.lossy;
     return pieces_flatten(&out.body, &arena);
 }
@@ -88,18 +88,19 @@ static void all_thinking_goes_and_nothing_else(void **state)
 {
     (void)state;
     struct lossy lossy;
-    struct chat_request r = read_body(
-        BODY(U("x") "," A(THINKING("s1=") "," REDACTED("d1=") "," TEXT("one")) "," U("y") "," A(
-                 THINKING("s2=") "," TEXT("two")) "," U("z"),
-             ADAPTIVE));
+    struct chat_request r =
+        read_body(BODY(U("x") "," A(THINKING("s1=") "," REDACTED("d1=") "," TEXT("one")) "," U(
+                           "y") "," A(THINKING("s2=") "," TEXT("two")) "," U("z"),
+                       ADAPTIVE));
     const struct chat_request *clean = dialect_without_thinking(&arena, &r, NULL, false);
     struct span body = write_for("claude-opus-5-5", clean, &lossy);
     assert_has(body, "s1=", false);
     assert_has(body, "d1=", false);
     assert_has(body, "s2=", false);
-    assert_has(body, "\"messages\":[" U("x") "," A(TEXT("one")) "," U("y") "," A(TEXT("two")) "," U(
-                         "z") "]",
-               true);
+    assert_has(
+        body,
+        "\"messages\":[" U("x") "," A(TEXT("one")) "," U("y") "," A(TEXT("two")) "," U("z") "]",
+        true);
     assert_has(body, "\"thinking\":{\"type\":\"adaptive\"}", true);
     assert_non_null(block_of(&r, "s2=")); /* the original is as it was */
 }
@@ -118,10 +119,10 @@ static void what_is_newer_than_the_block_stays(void **state)
 {
     (void)state;
     struct lossy lossy;
-    struct chat_request r = read_body(BODY(
-        U("x") "," A(THINKING("s1=") "," TEXT("one")) "," U("y") "," A(
-            THINKING("s2=") "," TEXT("two") "," THINKING("s3=") "," TEXT("three")) "," U("z"),
-        ""));
+    struct chat_request r =
+        read_body(BODY(U("x") "," A(THINKING("s1=") "," TEXT("one")) "," U("y") "," A(THINKING(
+                           "s2=") "," TEXT("two") "," THINKING("s3=") "," TEXT("three")) "," U("z"),
+                       ""));
     const struct chat_block *last = block_of(&r, "s2=");
     struct span body =
         write_for("claude-opus-5-5", dialect_without_thinking(&arena, &r, last, false), &lossy);
@@ -136,19 +137,18 @@ static void each_turn_begins_with_the_one_before(void **state)
 {
     (void)state;
 #define FIRST                                                                                      \
-    U("x") "," A(THINKING("s1=") "," TEXT("one")) "," U("y") "," A(                                \
+    U("x")                                                                                         \
+    "," A(THINKING("s1=") "," TEXT("one")) "," U("y") "," A(                                       \
         THINKING("hotspare1.unsigned") "," TEXT("two")) "," RESULT "," U("z")
-    static const char *const bodies[] = {BODY(FIRST, ""),
-                                         BODY(FIRST "," A(THINKING("s3=") "," TEXT("three")) "," U(
-                                                  "v"),
-                                              "")};
+    static const char *const bodies[] = {
+        BODY(FIRST, ""), BODY(FIRST "," A(THINKING("s3=") "," TEXT("three")) "," U("v"), "")};
     struct span sent[2];
     for (size_t i = 0; i < 2; i++) {
         struct lossy lossy;
         struct chat_request r = read_body(bodies[i]);
-        sent[i] = write_for("claude-opus-5-5",
-                            dialect_without_thinking(&arena, &r, block_of(&r, "s1="), false),
-                            &lossy);
+        sent[i] =
+            write_for("claude-opus-5-5",
+                      dialect_without_thinking(&arena, &r, block_of(&r, "s1="), false), &lossy);
     }
     ssize_t end = span_search(sent[0], SPAN(U("z")));
     assert_true(end > 0);
@@ -187,8 +187,7 @@ static void thinking_is_off_where_its_absence_would_be_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct lossy lossy;
         struct chat_request r = read_body(rows[i].body);
-        const struct chat_request *clean =
-            dialect_without_thinking(&arena, &r, NULL, rows[i].off);
+        const struct chat_request *clean = dialect_without_thinking(&arena, &r, NULL, rows[i].off);
         assert_ptr_not_equal(clean, &r);
         struct span body = write_for(rows[i].model, clean, &lossy);
         assert_has(body, rows[i].wants, true);
