@@ -18,6 +18,7 @@
 #define EXIT_UNAVAILABLE 69
 #define LAST_MAX ((size_t)40 << 20)
 #define SEEN_MAX ((size_t)256 << 10)
+#define THINKING_DEFAULT 6 /* words, where thinking is bound and no number given */
 #define REPLAY_MAX ((size_t)64 << 20)
 
 static int usage(FILE *to, int status)
@@ -30,6 +31,9 @@ static int usage(FILE *to, int status)
         "  --model NAME         shown when the request names none\n"
         "  --words N            length of an answer: \"w1 w2 ... wN\" (default 40)\n"
         "  --thinking N         words of thinking before it (default 0)\n"
+        "  --bind-thinking      sign thinking for exactly what stands before it, and answer 400 to "
+        "a history\n"
+        "                       with any other, as the newest Claude models do\n"
         "  --preface N          words before a planned tool call (default 0)\n"
         "  --resume STYLE       how an answer that another began is taken up: exact (default),\n"
         "                       echo, restart, repeat[=WORDS], lead-in, refuse (400 unless asked\n"
@@ -351,6 +355,10 @@ static bool take_option(struct standin *s, int c, const char *value)
         return number(value, &s->words);
     case 't':
         return number(value, &s->thinking);
+    case 'i':
+        s->binds = true;
+        s->thinking = s->thinking ? s->thinking : THINKING_DEFAULT;
+        return true;
     case 'b':
         return number(value, &s->preface);
     case 'g':
@@ -407,6 +415,7 @@ int standin_main(int argc, char **argv)
                                             {"model", required_argument, NULL, 'm'},
                                             {"words", required_argument, NULL, 'w'},
                                             {"thinking", required_argument, NULL, 't'},
+                                            {"bind-thinking", no_argument, NULL, 'i'},
                                             {"preface", required_argument, NULL, 'b'},
                                             {"resume", required_argument, NULL, 'g'},
                                             {"rate", required_argument, NULL, 'r'},

@@ -80,9 +80,15 @@ static void plan_preface(struct answer *a)
         add_part(a, PART_TEXT, pieces, NULL);
 }
 
+static bool forbids_tools(struct json root)
+{
+    return json_str_is(json_get(root, "tool_choice"), "none") ||
+           json_str_is(json_path(root, "tool_choice.type"), "none");
+}
+
 static bool calls_tools(struct answer *a, struct json root)
 {
-    if (answers_a_tool(last_message(a, root)))
+    if (forbids_tools(root) || answers_a_tool(last_message(a, root)))
         return false;
     for (size_t i = 0; i < a->standin->tool_count; i++)
         if (offers(root, a->standin->tools[i].name))
@@ -164,7 +170,9 @@ static void plan(struct answer *a, struct json root)
     struct json model = json_get(root, "model");
     a->model = json_is(model, JSON_STRING) ? json_str(model) : span_from(s->model);
     uint64_t thinking = a->speech == SPEAK_COMPLETIONS ? 0 : s->thinking; /* has no place for it */
-    if (thinking > 0 && !a->resumes)
+    if (a->resumes || !bind_thinks(s, root))
+        thinking = 0;
+    if (thinking > 0)
         add_part(a, PART_THINKING, thinking, NULL);
     if (plan_tools(a, root)) {
         a->stop = "tool_use";
@@ -173,6 +181,9 @@ static void plan(struct answer *a, struct json root)
         plan_text(a, root);
     }
     a->output_words += thinking;
+    a->signature = SPAN("c3RhbmRpbi1zaWduYXR1cmU=");
+    if (s->binds && thinking > 0)
+        bind_sign(a, write_part_text(a, 0));
 }
 
 /* NULL when the request is fine; else what the provider would say. */
@@ -560,6 +571,8 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
         bool tools = calls_tools(a, json_root(&doc));
         wrong = resume_plan(a, json_root(&doc), tools ? s->preface : s->words);
     }
+    if (good && !wrong && s->binds && speech == SPEAK_MESSAGES)
+        wrong = bind_thinking(a, json_root(&doc));
     if (good && !wrong)
         plan(a, json_root(&doc));
     remember(a);

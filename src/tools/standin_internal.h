@@ -1,8 +1,8 @@
 #pragma once
 /* Shared by standin.c (options, doors, control), standin_fault.c (the catalogue of faults),
- * standin_answer.c (one answer, piece by piece), standin_resume.c (going on with one that another
- * began) and standin_write.c (the words of each dialect).
- * Nobody else includes it. */
+ * standin_answer.c (one answer, piece by piece), standin_bind.c (thinking bound to its history),
+ * standin_resume.c (going on with one that another began) and standin_write.c (the words of each
+ * dialect). Nobody else includes it. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "conn/server.h"
@@ -83,6 +83,7 @@ struct standin {
     const char *host;
     uint16_t port;
     uint64_t words, thinking, rate;
+    bool binds;       /* thinking is bound to what stands before it */
     uint64_t preface; /* words before a tool call */
     enum resume_style resume;
     uint64_t resume_back; /* words said again */
@@ -136,6 +137,8 @@ struct answer { /* in the request's arena */
     struct part parts[STANDIN_PARTS];
     size_t part_count;
     uint64_t output_words;
+    uint64_t history, history_tag; /* what bind_thinking has read: standin_bind.c */
+    struct span signature;         /* of its thinking */
     bool resumes;
     uint64_t said;       /* words said by another, the one that was cut included */
     struct span opening; /* the first piece of the text, when it is no whole word */
@@ -154,6 +157,14 @@ void answer_request(struct standin *s, struct request *r, enum speech speech);
 void answer_gone(struct answer *a);
 void answer_drained(struct answer *a);
 
+/* standin_bind.c */
+/* Reads the history of a Messages request: NULL, or what a provider says of thinking it does not
+ * take back. */
+const char *bind_thinking(struct answer *a, struct json root);
+bool bind_thinks(const struct standin *s, struct json root); /* the request has not forbidden it */
+/* Signs the thinking of this answer, for the history that bind_thinking has read. */
+void bind_sign(struct answer *a, struct span text);
+
 /* standin_resume.c */
 enum err resume_parse(struct span text, struct standin *s);
 /* How many messages at the end ask to go on, rather than belong to the conversation: 0, 1 or 2. */
@@ -163,7 +174,8 @@ uint32_t resume_messages(struct json root, struct arena *a);
 const char *resume_plan(struct answer *a, struct json root, uint64_t words);
 
 /* standin_write.c */
-bool write_next_event(struct answer *a, struct buf *to); /* false: there is none left */
+struct span write_part_text(struct answer *a, size_t part); /* all of its words */
+bool write_next_event(struct answer *a, struct buf *to);    /* false: there is none left */
 void write_whole(struct answer *a, struct buf *to);
 /* row may be NULL. id: the one in the request-id header. */
 void write_error(enum speech speech, int status, const struct fault_row *row, const char *type,

@@ -43,10 +43,32 @@ static struct span piece(const struct answer *a, uint64_t i, char out[48])
     return p->kind == PART_TOOL ? tool_piece(p, i) : word_piece(a, i, out);
 }
 
+struct span write_part_text(struct answer *a, size_t part)
+{
+    char word[48];
+    struct buf text;
+    size_t now = a->part;
+    buf_init(&text, (size_t)16 << 20);
+    a->part = part;
+    for (uint64_t i = 0; i < a->parts[part].pieces; i++)
+        if (buf_add(&text, word_piece(a, i, word)) != ERR_OK)
+            break; /* a million words fit */
+    a->part = now;
+    struct span kept = arena_copy(request_arena(a->request), buf_span(&text));
+    buf_deinit(&text);
+    return kept;
+}
+
 static void key_str(struct json_out *w, const char *key, const char *value)
 {
     jw_key(w, key);
     jw_cstr(w, value);
+}
+
+static void key_span(struct json_out *w, const char *key, struct span value)
+{
+    jw_key(w, key);
+    jw_str(w, value);
 }
 
 static void key_i64(struct json_out *w, const char *key, uint64_t value)
@@ -124,7 +146,7 @@ static void messages_block(struct json_out *w, const struct answer *a, bool whol
             jw_part(w, word_piece(a, i, word));
         jw_str_end(w);
         if (p->kind == PART_THINKING)
-            key_str(w, "signature", whole ? "c3RhbmRpbi1zaWduYXR1cmU=" : "");
+            key_span(w, "signature", whole ? a->signature : SPAN(""));
     }
     jw_object_end(w);
 }
@@ -161,7 +183,7 @@ static void messages_delta(struct answer *a, struct json_out *w)
     jw_object(w);
     if (a->piece > p->pieces) { /* behind the last piece of thinking */
         key_str(w, "type", "signature_delta");
-        key_str(w, "signature", "c3RhbmRpbi1zaWduYXR1cmU=");
+        key_span(w, "signature", a->signature);
     } else {
         key_str(w, "type", types[p->kind][0]);
         jw_key(w, types[p->kind][1]);

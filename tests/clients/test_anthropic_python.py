@@ -4,6 +4,7 @@ from clients import *
 
 in_venv()
 import anthropic  # noqa: E402
+import outages  # noqa: E402
 
 MODEL = "claude-sonnet-4-5"
 TOOL = {"name": "get_weather", "description": "Weather of a city", "input_schema": {
@@ -84,6 +85,20 @@ def errors_are_typed(client):
         raise AssertionError("a 400 of the provider raised nothing")
 
 
+def long_talk(client):
+    """A conversation as the SDK's users keep it: answers go back as the objects they came in."""
+    def ask(history, streamed, tools):
+        wanted = dict(model="claude-opus-5-5", max_tokens=2000, system=outages.SYSTEM, tools=[outages.TOOL], messages=history,
+                      tool_choice={"type": "auto" if tools else "none"})
+        if streamed:
+            with client.messages.stream(**wanted) as stream:
+                message = stream.get_final_message()
+        else:
+            message = client.messages.create(**wanted)
+        return message.content, [b.model_dump() for b in message.content], message.stop_reason
+    return ask
+
+
 for how in ("refused", "529", "org-disabled", "cut@6"):
     fate = how.replace("-", "_").replace("@", "_")
     with dead_lead(how, "anthropic") as lead, Standin("spare", words=WORDS) as spare, Standin("caller", tools={"get_weather": WEATHER}, words=WORDS) as caller:
@@ -108,4 +123,9 @@ with Standin("lead", fault="400") as lead, Standin("spare") as spare:
     with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("openai")}, chain=["lead", "spare/gpt-spare"]) as s:
         with claim("anthropic_python_errors_are_typed"):
             errors_are_typed(anthropic.Anthropic(base_url=s.url, api_key="sk-any", max_retries=0, timeout=30))
+for speaks, refusals in (("openai", 0), ("anthropic", 3)):
+    with claim(f"anthropic_python_thirty_turns_across_three_outages_with_a_spare_that_speaks_{speaks}"):
+        with Standin("lead", **outages.lead_options()) as lead, Standin("spare", words=outages.WORDS, tools={outages.TOOL["name"]: outages.INPUT}, more=["--bind-thinking"]) as spare:
+            with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks(speaks)}, chain=["lead", "spare/x"], more=outages.BREAKER) as s:
+                outages.talk(s, lead, long_talk(anthropic.Anthropic(base_url=s.url, api_key="sk-any", max_retries=0, timeout=30)), refusals)
 finish()
