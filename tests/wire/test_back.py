@@ -45,6 +45,60 @@ def raw_client(url):
     return ask
 
 
+def refusal(ask, history):
+    """The words of the 400, or None where the history was taken."""
+    try:
+        ask(history, False, False)
+    except AssertionError as e:
+        return str(e)
+    return None
+
+
+with claim("the_lead_of_these_tests_refuses_what_claude_refuses"):
+    with Standin("lead", **lead_options()) as lead:
+        ask = raw_client(lead.url)
+        history = []
+        for n in range(3):
+            history.append({"role": "user", "content": f"Turn {n}."})
+            history.append({"role": "assistant", "content": ask(history, False, False)[0]})
+        history.append({"role": "user", "content": "Turn 3."})
+
+        def changed(at, **more):
+            return [dict(m, **more) if i == at else m for i, m in enumerate(history)]
+
+        def without(*turns):
+            return [dict(m, content=[b for b in m["content"] if b["type"] != "thinking"]) if i in turns else m for i, m in enumerate(history)]
+        thought = history[1]["content"][0]
+        for name, told, wanted in (
+                ("as it was", history, None),
+                ("the same in other words", changed(2, content=[{"text": "Turn 1.", "cache_control": {"type": "ephemeral"}, "citations": None, "type": "text"}]), None),
+                ("without its oldest thinking", without(1), None), ("without any", without(1, 3, 5), None),
+                ("without one from the middle", without(3), "messages.5.content.0: Invalid `signature` in `thinking` block. The block is bound"),
+                ("an older text edited", changed(2, content="Turn 1!"), "messages.3.content.0: Invalid `signature` in `thinking` block. The block is bound"),
+                ("its thinking edited", changed(1, content=[dict(thought, thinking="t1 t9")] + history[1]["content"][1:]), "The block is bound"),
+                ("thinking of another", changed(1, content=[dict(thought, signature="EqMDCkYIBxgC")] + history[1]["content"][1:]), "messages.1.content.0: Invalid `signature` in `thinking` block\""),
+                ("redacted thinking", changed(1, content=[{"type": "redacted_thinking", "data": "abc"}] + history[1]["content"][1:]), "Invalid `data` in `redacted_thinking` block")):
+            said = refusal(ask, told)
+            expect_true(said is None if wanted is None else said and wanted in said, f"{name}: {said}")
+
+for streamed in (False, True):
+    with claim(f"a_call_without_thinking_is_answered_with_thinking_off_{'streamed' if streamed else 'whole'}"):
+        with Standin("lead", **lead_options()) as lead, Standin("spare") as spare:
+            with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("openai")}, chain=["lead", "spare/x"]) as s:
+                body = {"model": "claude-sonnet-4-5", "max_tokens": 4000, "stream": streamed, "tools": [TOOL], "thinking": {"type": "enabled", "budget_tokens": 2000},
+                        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+                        "messages": [{"role": "user", "content": "Weather?"},
+                                     {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": INPUT}]},
+                                     {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"}]}]}
+                expect(post_json(lead.url + "/v1/messages", body).status, 400, "the lead itself")
+                reply = post_json(s.url + "/v1/messages", body, {"anthropic-beta": "context-management-2025-06-27"})
+                blocks, stop = blocks_of(reply)
+                expect(([b["type"] for b in blocks], blocks[0]["text"], stop), (["text"], words(WORDS), "end_turn"), "the answer")
+                expect((reply.headers["x-hotspare-served-by"], reply.headers["x-hotspare-lossy"]), ("lead", "thinking,context_management"), "what the client is told")
+                sent = lead.last()
+                expect((sent.get("thinking"), "context_management" in sent), ({"type": "disabled"}, False), "what the lead is asked")
+                expect_true("anthropic-beta" in lead.stats()["last_request"]["headers"], "the client's beta header goes with the repeat")
+
 THINKS = ["--thinking", "4"]
 SPARES = {  # name: what it speaks, its options, refusals by the lead: one for each signature it meets for the first time
     "that_speaks_chat": ("openai", [], 0),
