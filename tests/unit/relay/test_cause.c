@@ -119,18 +119,18 @@ static void cause_knows_a_refusal_of_thinking(void **state)
     static const char *const texts[] = {
         "messages.1.content.0: Invalid `signature` in `thinking` block",
         "messages.3.content.13: Invalid signature in thinking block",
-        "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a "
-        "different conversation. Remove the block, or set "
-        "`thinking.block_binding.prefix_mismatch_behavior`.",
+        ("messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a "
+         "different conversation. Remove the block, or set "
+         "`thinking.block_binding.prefix_mismatch_behavior`."),
         "messages.5.content.48: Invalid `data` in `redacted_thinking` block",
-        "messages.7.content.12: `thinking` or `redacted_thinking` blocks in the latest assistant "
-        "message cannot be modified. These blocks must remain as they were in the original "
-        "response.",
-        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
-        "`tool_use`. When `thinking` is enabled, a final `assistant` message must start with a "
-        "thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks).",
-        "messages.5.content.0: If an assistant message contains any thinking blocks, the first "
-        "block must be `thinking` or `redacted_thinking`. Found `text`.",
+        ("messages.7.content.12: `thinking` or `redacted_thinking` blocks in the latest assistant "
+         "message cannot be modified. These blocks must remain as they were in the original "
+         "response."),
+        ("messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
+         "`tool_use`. When `thinking` is enabled, a final `assistant` message must start with a "
+         "thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks)."),
+        ("messages.5.content.0: If an assistant message contains any thinking blocks, the first "
+         "block must be `thinking` or `redacted_thinking`. Found `text`."),
         "messages.1: The final block in an assistant message cannot be `thinking`.",
         "messages.1.content.0.thinking.signature: Field required",
         "messages.0.content.0.redacted_thinking.data: Field required",
