@@ -45,6 +45,7 @@ static void origin_free(struct origin *o)
         tls_client_unref(o->tls);
     mem_free(o->host);
     mem_free(o->host_field);
+    o->pool->stats.origins--;
     mem_free(o);
 }
 
@@ -87,14 +88,48 @@ static char *host_field(const struct url *url)
     return text;
 }
 
-struct origin *pool_origin(struct pool *p, const struct url *url, struct tls_client *tls)
+/* Not at the release, which may come from within a call-back of its last connection. */
+static void sweep_origins(struct pool *p)
 {
-    assert(url->tls == (tls != NULL) && url->host.len > 0);
+    struct origin **at = &p->origins;
+    while (*at) {
+        struct origin *o = *at;
+        if (o->users > 0 || o->open_count > o->idle_count) {
+            at = &o->next;
+            continue;
+        }
+        *at = o->next;
+        origin_free(o);
+    }
+}
+
+void pool_origin_release(struct origin *o)
+{
+    assert(o->users > 0);
+    o->users--;
+}
+
+static struct origin *origin_known(struct pool *p, const struct url *url, struct tls_client *tls)
+{
     for (struct origin *o = p->origins; o; o = o->next)
         if (o->tls == tls && o->port == url->port && span_iis(url->host, o->host))
             return o;
-    struct origin *o = mem_new(struct origin);
+    return NULL;
+}
+
+struct origin *pool_origin(struct pool *p, const struct url *url, struct tls_client *tls)
+{
+    assert(url->tls == (tls != NULL) && url->host.len > 0);
+    struct origin *o = origin_known(p, url, tls);
+    if (o)
+        o->users++;
+    sweep_origins(p);
+    if (o)
+        return o;
+    o = mem_new(struct origin);
     o->pool = p;
+    o->users = 1;
+    p->stats.origins++;
     o->tls = tls ? tls_client_ref(tls) : NULL;
     o->port = url->port;
     o->host = mem_zalloc(url->host.len + 1);

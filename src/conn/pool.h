@@ -28,8 +28,12 @@ extern const struct pool_limits pool_limits_default;
 struct pool *pool_new(struct loop *l, const struct pool_limits *limits);
 void pool_free(struct pool *p); /* no call may be open */
 /* tls must be given exactly when url->tls. Copies the url's spans. Owned by the pool; same url+tls
- * gives the same one. */
+ * gives the same one. It stays until it has been released as often as it was asked for, or the pool
+ * goes. */
 struct origin *pool_origin(struct pool *p, const struct url *url, struct tls_client *tls);
+/* No new call will be started with it; those under way go on. Its memory goes with a later
+ * pool_origin, when its last connection is closed. */
+void pool_origin_release(struct origin *o);
 
 /* Where a call stood when it failed: what cause.c needs. */
 enum call_stage { CALL_CONNECT, CALL_SEND, CALL_WAIT /* for the head */, CALL_BODY };
@@ -63,7 +67,7 @@ void call_pause(struct call *c);
 void call_resume(struct call *c);
 
 struct pool_stats {
-    size_t open, idle;
+    size_t open, idle, origins;
     uint64_t connects, reuses, silent_retries;
 };
 struct pool_stats pool_stats(const struct pool *p);

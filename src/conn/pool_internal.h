@@ -29,6 +29,7 @@ struct link {
 struct origin {
     struct origin *next;
     struct pool *pool;
+    size_t users;           /* 0: released by all */
     struct tls_client *tls; /* NULL: plain */
     char *host, *host_field;
     uint16_t port;

@@ -190,6 +190,17 @@ void chain_unfit(struct chain_walk *w, size_t link)
     w->unfit[link] = true;
 }
 
+usec chain_retry_in(const struct chain_walk *w, usec now)
+{
+    usec soonest = USEC_NEVER;
+    for (size_t i = 0; i < w->count; i++)
+        if (w->ready_at[i] > 0 && w->ready_at[i] < soonest)
+            soonest = w->ready_at[i];
+    if (soonest == USEC_NEVER)
+        return 0;
+    return soonest > now ? soonest - now : 1;
+}
+
 bool chain_has_other(struct chain_walk *w, size_t link, usec now)
 {
     if (w->attempts >= w->attempts_max)

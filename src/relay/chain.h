@@ -18,8 +18,6 @@ struct chain_walk {                  /* embed it; belongs to chain.c */
     enum cause cause[CHAIN_MAX];   /* why it failed here */
     usec ready_at[CHAIN_MAX];      /* the provider asked for no request before; 0 = did not */
     size_t attempts, attempts_max; /* attempts_max = max(3, count) */
-    usec retry_after[CHAIN_MAX];   /* what its provider asked for; 0 = did not say */
-    bool stopped;                  /* two targets refused it alike: no third is asked */
     bool once_elsewhere;           /* a REACT_ELSEWHERE_ONCE is being tried */
 };
 struct chain_pick {
@@ -45,6 +43,9 @@ struct chain_pick chain_next(struct chain_walk *w, usec now, usec deadline, stru
  * the exchange does. */
 void chain_failed(struct chain_walk *w, size_t link, enum cause c, usec retry_after, usec now);
 void chain_unfit(struct chain_walk *w, size_t link);
+/* How long until the first of those that asked for a wait may be asked again, at least 1; 0: none
+ * did. What a caller whom nobody could answer is told. */
+usec chain_retry_in(const struct chain_walk *w, usec now);
 /* Is there, right now, any other link that could be tried after this one? Decides whether a
  * preamble is held. */
 bool chain_has_other(struct chain_walk *w, size_t link, usec now);

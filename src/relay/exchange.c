@@ -214,7 +214,7 @@ static void nobody_left(struct exchange *x)
         answer_upstream_error(x, &x->first);
     } else {
         struct chat_error e = answer_nobody_left(x);
-        answer_error(x, &e, x->last.retry_after);
+        answer_error(x, &e, chain_retry_in(&x->walk, loop_now(x->relay->loop)));
     }
     bool caller = x->first.cause == CAUSE_UNKNOWN_4XX || x->first.cause == CAUSE_CONTEXT_EXCEEDED;
     exchange_finish(x, caller ? OUTCOME_CLIENT_ERROR : OUTCOME_REJECTED);
@@ -226,13 +226,12 @@ static void out_of_time(struct exchange *x)
         interrupt(x, &x->last);
         return;
     }
-    struct failure f = x->failed_once ? x->last : (struct failure){.cause = CAUSE_STALLED};
     struct chat_error e = {
         .status = 504,
         .type = SPAN("timeout_error"),
         .message = arena_printf(x->arena, "No target answered within %lld s (deadlines.total).",
                                 (long long)(x->relay->deadlines.total / USEC_PER_SEC))};
-    answer_error(x, &e, f.retry_after);
+    answer_error(x, &e, chain_retry_in(&x->walk, loop_now(x->relay->loop)));
     exchange_finish(x, OUTCOME_REJECTED);
 }
 

@@ -88,6 +88,8 @@ void routing_unref(struct routing *r)
 {
     if (!r || --r->refs > 0)
         return;
+    for (size_t i = 0; i < r->snapshot->config->target_count; i++)
+        pool_origin_release(r->targets[i].origin);
     snapshot_unref(r->snapshot);
     arena_deinit(&r->arena);
     mem_free(r);

@@ -338,13 +338,19 @@ static int start_workers(struct process *p, const struct loaded *l, bool quiet)
     return 0;
 }
 
-static void run(struct process *p)
+/* Before anybody is told that we are there: who reads it may send a signal at once. It is acted on
+ * when run() runs the loop. */
+static void mind_signals(struct process *p)
 {
     loop_on_wake(p->loop, on_all_stopped, p);
     loop_on_signal(p->loop, SIGTERM, on_leave, p);
     loop_on_signal(p->loop, SIGINT, on_leave, p);
     loop_on_signal(p->loop, SIGHUP, on_reload, p);
     loop_on_signal(p->loop, SIGUSR1, on_reopen, p);
+}
+
+static void run(struct process *p)
+{
     loop_timer_in(p->loop, &p->save_timer, SAVE_TIME, on_save);
     if (start_threads(p) != ERR_OK) {
         (void)fprintf(stderr, "hotspare: no more threads can be started\n");
@@ -387,6 +393,7 @@ static int serve(struct process *p, struct loaded *l, bool quiet)
         if (l->config->state_dir)
             service_load_breakers(&p->service, l->config->state_dir, loop_now(p->loop),
                                   loop_wall(p->loop));
+        mind_signals(p);
         if (!quiet)
             print_table(p, l);
         print_ports(p, l->config);

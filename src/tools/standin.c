@@ -397,13 +397,13 @@ static int run(struct standin *s, bool json)
         (void)fprintf(stderr, "hotspare standin: %s:%u: %s\n", s->host, s->port, why);
         return EXIT_UNAVAILABLE;
     }
+    loop_on_signal(s->loop, SIGTERM, on_leave, s); /* before anybody is told that we are there */
+    loop_on_signal(s->loop, SIGINT, on_leave, s);
     (void)printf(
         json ? "{\"schema\":\"hotspare.standin/1\",\"name\":\"%s\",\"url\":\"http://%s:%u\"}\n"
              : "standin %s listening on http://%s:%u\n",
         s->name, s->host, s->port);
     (void)fflush(stdout);
-    loop_on_signal(s->loop, SIGTERM, on_leave, s);
-    loop_on_signal(s->loop, SIGINT, on_leave, s);
     loop_run(s->loop);
     return 0;
 }

@@ -817,6 +817,29 @@ static void call_waits_for_an_answer_as_long_as_it_is_let(void **state)
     close_stage(&t);
 }
 
+static void an_origin_goes_when_nobody_wants_it_and_its_connections_are_idle(void **state)
+{
+    (void)state;
+    struct stage t;
+    open_stage(&t, OK_TWO);
+    struct origin *other = origin_of(t.pool, "http://other:1");
+    assert_int_equal(pool_stats(t.pool).origins, 2);
+    assert_ptr_equal(origin_of(t.pool, "http://up:8000"), t.origin); /* wanted twice */
+    caller_start(&t.a, t.pool, t.origin, "GET", "/path", NULL);
+    pool_origin_release(t.origin);
+    pool_origin_release(t.origin);
+    pool_origin_release(other);
+    struct origin *third = origin_of(t.pool, "http://third:1");
+    assert_int_equal(pool_stats(t.pool).origins, 2); /* a call is under way */
+    pass(t.loop, SEC);
+    assert_int_equal(t.a.ends, 1);
+    assert_int_equal(pool_stats(t.pool).idle, 1);
+    assert_ptr_equal(origin_of(t.pool, "http://third:1"), third);
+    assert_int_equal(pool_stats(t.pool).origins, 1);
+    assert_int_equal(pool_stats(t.pool).open, 0); /* the idle one was closed with it */
+    close_stage(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -850,6 +873,7 @@ int main(void)
         cmocka_unit_test(call_tells_why_it_could_not_connect),
         cmocka_unit_test(call_gives_up_when_the_origin_stops_taking_the_request),
         cmocka_unit_test(call_waits_for_an_answer_as_long_as_it_is_let),
+        cmocka_unit_test(an_origin_goes_when_nobody_wants_it_and_its_connections_are_idle),
     };
     return cmocka_run_group_tests_name("conn_pool", tests, NULL, NULL);
 }

@@ -174,6 +174,20 @@ with claim("a_30_mib_request_is_replayed_whole_and_one_over_the_limit_is_refused
         head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 33554433\r\n\r\n"
         expect_true(raw(s.url, head).startswith(b"HTTP/1.1 413 "), "413 one byte past 32 MiB")
 
+with claim("a_signal_right_behind_the_last_line_is_an_orderly_end"):
+    with Standin("lead") as lead:
+        for _ in range(10):  # leaving `with` sends SIGTERM at once and wants exit code 0
+            with Serve({"lead": lead.speaks("anthropic")}, chain=["lead"]):
+                pass
+
+with claim("nobody_left_tells_the_soonest_time_any_target_asked_for"):
+    with Standin("lead", fault="429,retry-after=30") as lead, Standin("spare", fault="429,retry-after=77") as spare:
+        with pair(lead, spare) as s:
+            for _ in range(2):  # the second time both circuits are open
+                reply = post_json(s.url + "/v1/messages", messages())
+                expect(reply.status, 529)
+                expect_true(28 <= int(reply.headers["retry-after"]) <= 30, str(reply.headers))
+
 with claim("a_port_in_use_is_said_plainly_and_wrong_usage_exits_64"):
     with Standin("claude") as c, Standin("other") as other, one(c) as s:
         with open(s.config, encoding="utf-8") as f:

@@ -84,6 +84,21 @@ static void chain_asks_in_another_order_when_told(void **state)
     expect_pick(&f, SEC, 3, true); /* all others are open: the soonest, whatever the order */
 }
 
+static void chain_tells_the_soonest_time_any_of_them_asked_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_begin(&f, 3);
+    assert_int_equal(chain_retry_in(&f.walk, 0), 0);
+    static const usec waits[] = {90 * SEC, 20 * SEC, 0}; /* the last one says nothing */
+    for (size_t i = 0; i < 3; i++) {
+        expect_pick(&f, (usec)i * SEC, i, false);
+        failed(&f, i, CAUSE_RATE_LIMITED, waits[i], (usec)i * SEC);
+    }
+    assert_int_equal(chain_retry_in(&f.walk, 3 * SEC), 18 * SEC);
+    assert_int_equal(chain_retry_in(&f.walk, 40 * SEC), 1); /* its time has come */
+}
+
 static void chain_skips_open_breakers_and_what_cannot_carry_the_request(void **state)
 {
     (void)state;
@@ -394,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_picks_in_order_without_waiting),
         cmocka_unit_test(chain_asks_in_another_order_when_told),
+        cmocka_unit_test(chain_tells_the_soonest_time_any_of_them_asked_for),
         cmocka_unit_test(chain_skips_open_breakers_and_what_cannot_carry_the_request),
         cmocka_unit_test(chain_never_refuses_the_last_one_left),
         cmocka_unit_test(chain_forces_the_one_that_reopens_soonest),
