@@ -53,9 +53,9 @@ static const struct cause_facts facts[CAUSE_COUNT] = {
     [CAUSE_UNREACHABLE] = {.name = "unreachable", .counts = true, .repeat_here = true},
     [CAUSE_STALLED] = {.name = "stalled", .counts = true, .repeat_here = true},
     [CAUSE_BROKEN_STREAM] = {.name = "broken_stream", .counts = true, .repeat_here = true},
-    /* What the cleaned repeat cannot mend the caller hears in the original words: Claude Code drops
-     * its thinking by itself when it reads them. */
-    [CAUSE_THINKING_REFUSED] = {.name = "thinking_refused", .reaction = REACT_CALLER},
+    /* The reaction counts where no cleaned repeat is possible. What one cannot mend the caller
+     * hears in the original words: Claude Code drops its thinking by itself when it reads them. */
+    [CAUSE_THINKING_REFUSED] = {.name = "thinking_refused", .reaction = REACT_ELSEWHERE_ONCE},
 };
 
 const struct cause_facts *cause_facts(enum cause c)

@@ -208,15 +208,14 @@ static void nobody_left(struct exchange *x)
         exchange_finish(x, OUTCOME_CLIENT_ERROR);
         return;
     }
-    bool alone = x->route->count == 1 || x->first.cause == CAUSE_UNKNOWN_4XX ||
-                 x->first.cause == CAUSE_CONTEXT_EXCEEDED;
-    if (alone) {
+    bool caller = x->first.cause == CAUSE_CONTEXT_EXCEEDED ||
+                  cause_facts(x->first.cause)->reaction == REACT_ELSEWHERE_ONCE;
+    if (caller || x->route->count == 1) {
         answer_upstream_error(x, &x->first);
     } else {
         struct chat_error e = answer_nobody_left(x);
         answer_error(x, &e, chain_retry_in(&x->walk, loop_now(x->relay->loop)));
     }
-    bool caller = x->first.cause == CAUSE_UNKNOWN_4XX || x->first.cause == CAUSE_CONTEXT_EXCEEDED;
     exchange_finish(x, caller ? OUTCOME_CLIENT_ERROR : OUTCOME_REJECTED);
 }
 

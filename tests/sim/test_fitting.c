@@ -468,10 +468,11 @@ static void a_refusal_is_told_as_it_came_when_the_repeat_is_refused_too(void **s
     assert_true(span_eq(buf_span(&w->got), SPAN(THINKING_REFUSAL)));
     assert_int_equal(w->upstreams[CLAUDE].asked, 2);
     assert_int_equal(w->upstreams[SMALL].asked, 0);
-    /* Without thinking there is nothing to take out: no repeat. */
+    /* Without thinking there is nothing to take out: no repeat, but another opinion. */
     ask(w, SPAN("{\"model\":\"claude-x\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
                 "\"content\":\"hi\"}]}"));
-    assert_int_equal(w->status, 400);
+    assert_int_equal(w->status, 200);
+    assert_true(span_is(w->served_by, "small"));
     assert_int_equal(w->upstreams[CLAUDE].asked, 3);
     assert_int_equal(breaker_view(&w->breakers[CLAUDE], loop_now(w->loop)).failures_in_row, 0);
     tear_down(w);
