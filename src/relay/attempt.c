@@ -114,7 +114,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
         return e;
     struct span model = link->model.len ? link->model : x->model;
     struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
-    if (x->splice.asked_in_words & BIT(x->attempt.index))
+    if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)
         cap.context = link->target->context;

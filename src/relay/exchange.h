@@ -11,6 +11,7 @@
 #include "dialect/dialect.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
+#include "relay/learned.h"
 #include "relay/ledger.h"
 #include "relay/refused.h"
 #include "relay/seam.h"
@@ -104,6 +105,7 @@ struct relay {
     struct pool *pool;
     struct budget *budget;
     struct refused *refused; /* shared by all workers; NULL: nothing is remembered */
+    struct learned *learned; /* what refusals taught; NULL: nothing is remembered */
     struct relay_deadlines deadlines;
     bool reply_headers; /* x-hotspare-* */
     /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must

@@ -70,6 +70,7 @@ struct tool_hold {
 struct splice {
     bool active;        /* the answer is being gone on with: the target's events pass splice_take */
     bool in_words;      /* this attempt asks in words: the target may repeat itself */
+    bool learns;        /* when it answers so, its refusal of the other form is worth remembering */
     bool text_open;     /* the client's open block is text, and the new text goes on in it */
     bool in_text;       /* the target's open block is its text */
     bool dropping;      /* the target's open block is not for the client */
@@ -177,6 +178,8 @@ const struct chat_request *splice_request(struct exchange *x);
 void splice_prepare(struct exchange *x, bool in_words);
 /* The failed target refused to go on by itself: true, when it may be asked in words. */
 bool splice_ask_in_words(struct exchange *x, const struct failure *f);
+/* Is it known that this link's target does not go on by itself? Of this exchange or an earlier. */
+bool splice_known_to_refuse(const struct exchange *x, size_t link);
 void splice_take(struct exchange *x, const struct chat_event *e);
 /* One event of a stream was taken: begins or ends holding a tool call back. before, from: the
  * ledger and x->out before it. */

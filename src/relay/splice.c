@@ -24,6 +24,7 @@
  * given (nothing may think behind the answer, and a signature made for a prompt with our turn in it
  * would be refused later). Output tokens add up; those of a dead leg that nobody told are
  * estimated. */
+#include "base/log.h"
 #include "relay/exchange_internal.h"
 
 #define HOLD_TOOL_MAX                                                                              \
@@ -293,6 +294,7 @@ void splice_prepare(struct exchange *x, bool in_words)
 {
     struct splice *s = &x->splice;
     s->in_words = in_words;
+    s->learns = in_words && (s->asked_in_words & BIT(x->attempt.index));
     s->in_text = s->dropping = false;
     s->drop_thinking = x->ledger.text.len > 0;
     s->text_open = is_open(x, CHAT_TEXT);
@@ -313,6 +315,38 @@ bool splice_ask_in_words(struct exchange *x, const struct failure *f)
         return false;
     s->asked_in_words |= BIT(f->link);
     return true;
+}
+
+/* ---- what a refusal teaches ---- */
+
+static struct span model_of(const struct exchange *x, const struct relay_link *link)
+{
+    return link->model.len ? link->model : x->model;
+}
+
+bool splice_known_to_refuse(const struct exchange *x, size_t link)
+{
+    const struct relay_link *l = &x->route->links[link];
+    struct relay *relay = x->relay;
+    return (x->splice.asked_in_words & BIT(link)) ||
+           (relay->learned && learned_knows(relay->learned, l->target->name, model_of(x, l),
+                                            LEARNED_NO_PREFILL, loop_wall(relay->loop)));
+}
+
+/* Refused in one form and answered in the other: that is no accident. */
+static void learn_from_refusal(struct exchange *x)
+{
+    const struct relay_link *l = x->attempt.link;
+    struct relay *relay = x->relay;
+    if (!x->splice.learns)
+        return;
+    x->splice.learns = false;
+    if (!relay->learned || !learned_note(relay->learned, l->target->name, model_of(x, l),
+                                         LEARNED_NO_PREFILL, loop_wall(relay->loop)))
+        return;
+    log_line(LOG_INFO, "learned", "id", x->id, "target", l->target->name, "model",
+             arena_cstr(x->arena, model_of(x, l)), "fact", learned_fact_name(LEARNED_NO_PREFILL),
+             NULL);
 }
 
 /* ---- the target's events ---- */
@@ -402,8 +436,10 @@ static void take_usage(struct exchange *x, const struct chat_event *e)
 void splice_take(struct exchange *x, const struct chat_event *e)
 {
     struct splice *s = &x->splice;
-    if (ledger_is_content(e)) /* of whatever kind: a sign of life */
+    if (ledger_is_content(e)) { /* of whatever kind: a sign of life */
         attempt_content(x);
+        learn_from_refusal(x);
+    }
     if (s->dropping && e->type != CHAT_EV_USAGE) {
         s->dropping = e->type != CHAT_EV_BLOCK_STOP;
         return;

@@ -3,6 +3,7 @@
  *
  * Host must be an address or localhost (rebinding); what changes state is a POST and wants no
  * foreign Origin. */
+#include "base/mem.h"
 #include "base/span.h"
 #include "json/json_write.h"
 #include "serve/worker.h"
@@ -197,6 +198,28 @@ static void write_view(struct json_out *j, const struct link_view *v)
     jw_object_end(j);
 }
 
+/* What refusals taught, with the days it is still believed. */
+static void write_learned(struct json_out *j, struct learned *l, usec wall)
+{
+    struct learned_entry *all = mem_alloc(LEARNED_MAX * sizeof *all);
+    size_t count = learned_list(l, wall, all);
+    jw_array(j);
+    for (size_t i = 0; i < count; i++) {
+        jw_object(j);
+        jw_key(j, "target");
+        jw_cstr(j, all[i].target);
+        jw_key(j, "model");
+        jw_str(j, span_from(all[i].model)); /* raw: an escape in it shows as one */
+        jw_key(j, "fact");
+        jw_cstr(j, learned_fact_name(all[i].fact));
+        jw_key(j, "forgotten_in_s");
+        jw_i64(j, (all[i].until - wall) / USEC_PER_SEC);
+        jw_object_end(j);
+    }
+    jw_array_end(j);
+    mem_free(all);
+}
+
 static void status_door(struct worker *w, struct request *r)
 {
     struct link_view views[64];
@@ -224,6 +247,8 @@ static void status_door(struct worker *w, struct request *r)
     for (size_t i = 0; i < count; i++)
         write_view(&j, &views[i]);
     jw_array_end(&j);
+    jw_key(&j, "learned");
+    write_learned(&j, &w->service->learned, loop_wall(w->loop));
     jw_object_end(&j);
     reply_text(r, 200, "application/json", pieces_flatten(&body, request_arena(r)));
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/span.h"
+#include "serve/learned_file.h"
 #include "serve/load.h"
 #include "serve/worker.h"
 
@@ -133,19 +134,30 @@ static void print_ports(const struct process *p, const struct config *c)
 
 /* ---- signals ---- */
 
-static void save_breakers(struct process *p)
+/* What outlives a restart, when there is a folder for it. */
+static void save_state(struct process *p)
 {
     struct snapshot *s = service_snapshot(&p->service);
-    if (s->config->state_dir)
-        service_save_breakers(&p->service, s->config->state_dir, loop_now(p->loop),
-                              loop_wall(p->loop));
+    const char *folder = s->config->state_dir;
+    if (folder) {
+        service_save_breakers(&p->service, folder, loop_now(p->loop), loop_wall(p->loop));
+        learned_file_save(&p->service.learned, folder, loop_wall(p->loop));
+    }
     snapshot_unref(s);
+}
+
+static void load_state(struct process *p, const char *folder)
+{
+    if (!folder)
+        return;
+    service_load_breakers(&p->service, folder, loop_now(p->loop), loop_wall(p->loop));
+    learned_file_load(&p->service.learned, folder, loop_wall(p->loop));
 }
 
 static void on_save(struct timer *t)
 {
     struct process *p = CONTAINER_OF(t, struct process, save_timer);
-    save_breakers(p);
+    save_state(p);
     loop_timer_in(p->loop, t, SAVE_TIME, on_save);
 }
 
@@ -359,7 +371,7 @@ static void run(struct process *p)
     loop_run(p->loop);
     for (size_t i = 0; i < p->count; i++)
         (void)pthread_join(p->workers[i].thread, NULL);
-    save_breakers(p);
+    save_state(p);
     loop_timer_cancel(p->loop, &p->save_timer);
 }
 
@@ -390,9 +402,7 @@ static int serve(struct process *p, struct loaded *l, bool quiet)
     else
         (void)fprintf(stderr, "hotspare: %s\n", why);
     if (status == 0) {
-        if (l->config->state_dir)
-            service_load_breakers(&p->service, l->config->state_dir, loop_now(p->loop),
-                                  loop_wall(p->loop));
+        load_state(p, l->config->state_dir);
         mind_signals(p);
         if (!quiet)
             print_table(p, l);

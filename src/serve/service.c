@@ -1,21 +1,18 @@
 /* Snapshots, breakers that outlive them, and their file.
  *
- * The breaker file is written whole beside itself and renamed: `target/model<TAB>wall
- * time<TAB>cause<TAB>repeats`. */
+ * The breaker file: `target/model<TAB>wall time<TAB>cause<TAB>repeats`. */
 #include "serve/service.h"
 
 #include "base/mem.h"
 #include "base/span.h"
 #include "serve/keys.h"
+#include "serve/state_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct named_breaker {
     struct named_breaker *next;
@@ -31,6 +28,7 @@ void service_init(struct service *s, usec wall)
     uint64_t seed[2] = {0}; /* without randomness no snapshot is made, and nothing is served */
     (void)RAND_bytes((uint8_t *)seed, sizeof seed);
     refused_init(&s->refused, seed);
+    learned_init(&s->learned);
     metrics_names_init(&s->names);
 }
 
@@ -49,6 +47,7 @@ void service_deinit(struct service *s)
 {
     snapshot_unref(s->current);
     free_breakers(s->breakers);
+    learned_deinit(&s->learned);
     metrics_names_deinit(&s->names);
     refused_deinit(&s->refused);
     pthread_mutex_destroy(&s->lock);
@@ -315,36 +314,31 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
 
 /* ---- breakers over restarts ---- */
 
-static bool write_breakers(struct service *s, FILE *to, usec now, usec wall)
+struct saving {
+    struct service *service;
+    usec now, wall;
+};
+
+static bool write_breakers(void *ctx, FILE *to)
 {
-    for (struct named_breaker *b = s->breakers; b; b = b->next) {
+    const struct saving *at = ctx;
+    bool good = true;
+    pthread_mutex_lock(&at->service->lock);
+    for (struct named_breaker *b = at->service->breakers; good && b; b = b->next) {
         struct breaker_saved saved;
-        if (!breaker_save(&b->breaker, now, wall, &saved))
+        if (!breaker_save(&b->breaker, at->now, at->wall, &saved))
             continue;
-        if (fprintf(to, "%s\t%" PRId64 "\t%u\t%u\n", b->name, saved.retry_at_wall, saved.cause,
-                    saved.opened_in_row) < 0)
-            return false;
+        good = fprintf(to, "%s\t%" PRId64 "\t%u\t%u\n", b->name, saved.retry_at_wall, saved.cause,
+                       saved.opened_in_row) >= 0;
     }
-    return fflush(to) == 0;
+    pthread_mutex_unlock(&at->service->lock);
+    return good;
 }
 
 void service_save_breakers(struct service *s, const char *state_dir, usec now, usec wall)
 {
-    char path[1024], fresh[1040];
-    (void)mkdir(state_dir, 0700); /* it may be there; the open below tells */
-    (void)snprintf(path, sizeof path, "%s/breakers", state_dir);
-    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FILE *to = fd >= 0 ? fdopen(fd, "w") : NULL;
-    pthread_mutex_lock(&s->lock);
-    bool good = to && write_breakers(s, to, now, wall);
-    pthread_mutex_unlock(&s->lock);
-    if (to)
-        good = fclose(to) == 0 && good;
-    else if (fd >= 0)
-        (void)close(fd);
-    if (!good || rename(fresh, path) != 0)
-        log_line(LOG_WARN, "breakers_not_saved", "file", path, "why", strerror(errno), NULL);
+    struct saving at = {s, now, wall};
+    state_file_write(state_dir, "breakers", write_breakers, &at);
 }
 
 static void restore_line(struct service *s, struct span line, usec now, usec wall)
@@ -366,9 +360,8 @@ static void restore_line(struct service *s, struct span line, usec now, usec wal
 
 void service_load_breakers(struct service *s, const char *state_dir, usec now, usec wall)
 {
-    char path[1024], line[2048];
-    (void)snprintf(path, sizeof path, "%s/breakers", state_dir);
-    FILE *from = fopen(path, "re");
+    char line[2048];
+    FILE *from = state_file_open(state_dir, "breakers");
     if (!from)
         return; /* none yet */
     pthread_mutex_lock(&s->lock);

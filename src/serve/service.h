@@ -1,6 +1,6 @@
 #pragma once
-/* What all workers share: the configuration in force, the breakers, the retry budget, the client
- * keys. One per process.
+/* What all workers share: the configuration in force, the breakers, the retry budget, what refusals
+ * taught, the client keys. One per process.
  *
  * A snapshot is one configuration made ready for use; it is immutable and counted, so that requests
  * under way keep the one they began with while a reload swaps in the next. Breakers live as long as
@@ -11,6 +11,7 @@
 #include "relay/affinity.h"
 #include "relay/budget.h"
 #include "relay/refused.h"
+#include "relay/learned.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
 
@@ -45,6 +46,7 @@ struct service {
     struct named_breaker *breakers;
     struct budget budget;
     struct refused refused; /* thinking that targets do not take back */
+    struct learned learned;
     struct metrics_names names;
     atomic_bool draining;
     usec started_wall;

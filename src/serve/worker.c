@@ -128,6 +128,7 @@ static void make_relay(struct worker *w)
                               .pool = w->pool,
                               .budget = &w->service->budget,
                               .refused = &w->service->refused,
+                              .learned = &w->service->learned,
                               .route_for = route_for,
                               .on_done = on_done,
                               .ctx = w};

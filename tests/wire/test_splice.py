@@ -3,7 +3,9 @@
 import itertools
 import json
 import os
+import re
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *  # noqa: E402,F403
@@ -117,6 +119,29 @@ with claim("a_lead_alone_is_asked_again_from_where_it_broke"):
     with Standin("a", words=COUNT, fault="cut@12,times=1") as a:
         with Serve({"a": a.speaks("anthropic")}, chain=["a"], deadlines=DEADLINES) as s:
             check(ask(s, "/v1/messages"), "/v1/messages")
+
+with claim("what_a_spare_refuses_is_learnt_once_and_outlives_a_restart"):
+    with tempfile.TemporaryDirectory() as state, Standin("lead", words=COUNT, fault="cut@9") as lead, \
+            Standin("spare", words=COUNT, more=["--resume", "refuse"]) as spare:
+        asked = 0
+        for turn in range(2):
+            with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("openai")}, chain=["lead", "spare/x"], deadlines=DEADLINES,
+                       more=f"state_dir: {state}\nbreaker: {{ failures: 1000, ratio_min: 100000 }}\n") as s:
+                for request_count, door in enumerate(list(DOORS) * 2):
+                    check(ask(s, door), door)
+                    asked += 2 if (turn, request_count) == (0, 0) else 1  # the first one is refused once, nobody else ever
+                    expect(spare.stats()["requests"], asked, f"requests at the spare, run {turn}, request {request_count}")
+                told = request("GET", s.admin + "/api/status").json["learned"]
+                expect([(e["target"], e["model"], e["fact"]) for e in told], [("spare", "x", "no_prefill")])
+                expect_true(7 * 86400 - 600 < told[0]["forgotten_in_s"] <= 7 * 86400, f"a week at most: {told}")
+                expect(len(re.findall(r"learned .*fact=no_prefill", s.said())), 1 - turn, f"lines in the log: {s.said()}")
+        with open(os.path.join(state, "learned"), "w", encoding="utf-8") as f:
+            f.write("damaged\nspare\tx\n")
+        with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("openai")}, chain=["lead", "spare/x"], deadlines=DEADLINES,
+                   more=f"state_dir: {state}\n") as s:
+            expect(len(re.findall("learned_file_damaged", s.said())), 1, f"one warning: {s.said()}")
+            check(ask(s, "/v1/messages"), "/v1/messages")
+            expect(spare.stats()["requests"], asked + 2, "what is lost is learnt again")
 
 for where, fault in [("in_a_tool_call", "cut@16"), ("in_the_words_before_it", "cut@6")]:
     with claim(f"cut_{where}_the_call_is_given_once_and_whole"):

@@ -1,6 +1,7 @@
 /* Snapshots: adopted whole or not at all; what must outlive a reload does. */
 #include "config_kit.h"
 
+#include "serve/learned_file.h"
 #include "serve/service.h"
 
 #include <unistd.h>
@@ -160,6 +161,61 @@ static void breakers_come_back_from_their_file_and_damage_is_skipped(void **stat
     assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
 }
 
+static struct learned learned; /* large: not on the stack */
+static struct learned_entry facts[LEARNED_MAX];
+
+static size_t facts_loaded(const char *folder, usec wall)
+{
+    learned_init(&learned);
+    learned_file_load(&learned, folder, wall);
+    size_t count = learned_list(&learned, wall, facts);
+    learned_deinit(&learned);
+    return count;
+}
+
+static void put_file(const char *path, const char *mode, const char *text)
+{
+    FILE *f = fopen(path, mode);
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void learned_facts_come_back_from_their_file_and_damage_is_left_out(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/hotspare-state-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/learned", folder);
+    assert_int_equal(facts_loaded(folder, WALL), 0); /* there is none yet */
+    learned_init(&learned);
+    assert_true(learned_note(&learned, "p", SPAN("x/\\u00e9"), LEARNED_NO_PREFILL, WALL));
+    assert_true(learned_note(&learned, "p", SPAN("y z"), LEARNED_NO_PREFILL, WALL + 1));
+    learned_file_save(&learned, folder, WALL);
+    learned_deinit(&learned);
+    put_file(path, "a",
+             "nonsense\np\tq\n\tm\tno_prefill\t1900000000000000\n"
+             "p\tm\tflies\t1900000000000000\np\tm\tno_prefill\t12x\n"
+             "p\tm\tno_prefill\t1900000000000000\tmore\np\tm\tno_prefill\t-5\n");
+    assert_int_equal(facts_loaded(folder, WALL + 2), 2);
+    assert_string_equal(facts[0].model, "x/\\u00e9");
+    assert_string_equal(facts[1].model, "y z");
+    assert_int_equal(facts[1].until, WALL + 1 + LEARNED_KEEP);
+    assert_int_equal(facts_loaded(folder, WALL + LEARNED_KEEP), 1); /* the other has expired */
+    FILE *f = fopen(path, "w");
+    for (int i = 0; i < 100000; i++)
+        (void)fputs("\x01 not ours ", f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(facts_loaded(folder, WALL), 0);
+    learned_init(&learned); /* the next save mends it */
+    assert_true(learned_note(&learned, "p", SPAN("x"), LEARNED_NO_PREFILL, WALL));
+    learned_file_save(&learned, folder, WALL);
+    learned_deinit(&learned);
+    assert_int_equal(facts_loaded(folder, WALL), 1);
+    (void)unlink(path);
+    assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_reload_keeps_what_is_known_of_conversations_where_the_chain_stays),
         cmocka_unit_test(a_certificate_file_that_is_none_changes_nothing),
         cmocka_unit_test(the_key_goes_out_as_the_dialect_wants_it),
+        cmocka_unit_test(learned_facts_come_back_from_their_file_and_damage_is_left_out),
         cmocka_unit_test(breakers_come_back_from_their_file_and_damage_is_skipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
