@@ -141,8 +141,10 @@ static void observe(void *ctx, const struct chat_event *e);
 static void make_reader(struct exchange *x)
 {
     const struct chat_request *asked = x->splice.active ? x->splice.request : &x->canonical;
-    struct reader_options o = {.request = x->canonical_read ? asked : NULL,
-                               .requested_whole = !x->stream};
+    /* Beside bytes that pass, a reader that knows the request would keep back what may be a stop
+     * sequence, and the ledger would lack what the client has. */
+    bool knows = x->canonical_read && !x->attempt.passthrough;
+    struct reader_options o = {.request = knows ? asked : NULL, .requested_whole = !x->stream};
     x->attempt.reader =
         x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
@@ -481,6 +483,13 @@ static void note_chunk(struct exchange *x, struct span data)
     x->seen_usage_key = span_search(data, SPAN("\"usage\":")) >= 0 ? CHAT_YES : CHAT_NO;
 }
 
+/* The answer has its end, and the target does not know: what it would still say is nobody's. */
+static void end_early(struct exchange *x)
+{
+    answer_flush(x);
+    exchange_completed(x);
+}
+
 /* One event of the stream. False: the attempt is over and x must not be touched. */
 static bool take_event(struct exchange *x, const struct sse_event *e)
 {
@@ -489,6 +498,10 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     size_t from = x->out.len;
     if (!e->comment_only) {
         enum err err = at->link->target->dialect->read_event(at->reader, e);
+        if (x->splice.stopped && !x->writer_full) {
+            end_early(x);
+            return false;
+        }
         bool other = at->told_error && (!x->forwarded || splice_possible(x)) &&
                      chain_has_other(&x->walk, at->index, at->last_content);
         if (at->told_error && (!at->passthrough || other)) {

@@ -8,6 +8,7 @@
 #include "relay/identity.h"
 #include "relay/pace.h"
 #include "relay/seam.h"
+#include "relay/stops.h"
 
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
 
@@ -79,6 +80,11 @@ struct splice {
     int64_t output_before;   /* tokens given before this attempt; estimated where nobody told */
     struct chat_request *request; /* what the attempt asks; made when first needed */
     struct seam *seam;            /* NULL: there is no text to join to, or the joint is made */
+    struct stops
+        *stops;   /* NULL: no stop sequence can span the cut, or it is known that none does */
+    bool closing; /* the target's text has ended; what is held back is judged with the next event */
+    bool stopped; /* one did: the answer has its end, whatever the target still says */
+    uint64_t said; /* bytes of content in this attempt */
     struct buf joined;
 };
 
@@ -166,6 +172,8 @@ void attempt_deliver(struct exchange *x, const struct chat_event *e);
 void attempt_content(struct exchange *x); /* the target gave content: its clocks begin anew */
 
 /* splice.c */
+#define SPLICE_BYTES_PER_TOKEN                                                                     \
+    4 /* the usual rule for English; more is told than used for Chinese */
 /* Could the answer go on elsewhere if it died now? Cheap; the last word is splice_begin's. */
 bool splice_possible(const struct exchange *x);
 /* An answer of which the client has a part has lost its target. True: it is taken care of, the
@@ -173,14 +181,14 @@ bool splice_possible(const struct exchange *x);
 bool splice_begin(struct exchange *x);
 /* The request of an attempt that goes on; x->canonical where it does not. */
 const struct chat_request *splice_request(struct exchange *x);
-/* The attempt's request is written: how its text will be joined. in_words: it was asked to go on.
- */
-void splice_prepare(struct exchange *x, bool in_words);
+/* Escaped text without half a surrogate pair at its end, which is nothing one could go on from. */
+struct span splice_whole_characters(struct span escaped);
+/* The model a link's target is asked for; raw. */
+struct span splice_model(const struct exchange *x, const struct relay_link *link);
 /* The failed target refused to go on by itself: true, when it may be asked in words. */
 bool splice_ask_in_words(struct exchange *x, const struct failure *f);
 /* Is it known that this link's target does not go on by itself? Of this exchange or an earlier. */
 bool splice_known_to_refuse(const struct exchange *x, size_t link);
-void splice_take(struct exchange *x, const struct chat_event *e);
 /* One event of a stream was taken: begins or ends holding a tool call back. before, from: the
  * ledger and x->out before it. */
 void splice_hold(struct exchange *x, const struct ledger_mark *before, size_t from);
@@ -199,6 +207,13 @@ bool clean_ask_again(struct exchange *x, const struct failure *f);
 /* It was asked so and refuses that, too: the caller hears the first refusal. */
 bool clean_in_vain(const struct exchange *x, const struct failure *f);
 void clean_worked(struct exchange *x); /* it gives an answer: later requests are cleaned at once */
+
+/* splice_take.c */
+/* The attempt's request is written: how its text will be joined. in_words: it was asked to go on.
+ */
+void splice_prepare(struct exchange *x, bool in_words);
+/* One event of a target that goes on. */
+void splice_take(struct exchange *x, const struct chat_event *e);
 
 /* answer.c: writes replies, never ends them */
 void answer_stream_begin(struct exchange *x); /* 200 and the stream's headers */

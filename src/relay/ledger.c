@@ -62,6 +62,11 @@ size_t ledger_last_index(const struct ledger *l)
                                                                      : l->block_count - 1;
 }
 
+bool ledger_is_open(const struct ledger *l, enum chat_block_type type)
+{
+    return l->last.open && l->last.type == type;
+}
+
 struct ledger_mark ledger_mark(const struct ledger *l)
 {
     return (struct ledger_mark){*l};
@@ -82,6 +87,8 @@ static void note_block_start(struct ledger *l, const struct chat_event *e)
     l->last = (struct ledger_block){
         .type = e->block_type, .open = true, .custom = e->custom, .raw = l->raw};
     l->refused = l->refused || e->block_type == CHAT_REFUSAL;
+    if (e->block_type == CHAT_TEXT)
+        l->text_from = l->text.len;
     size_t at = ledger_last_index(l);
     if (at != SIZE_MAX)
         l->blocks[at] = (uint8_t)e->block_type;

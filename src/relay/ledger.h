@@ -27,8 +27,9 @@ struct ledger {           /* embed it; readable */
     struct chat_usage usage; /* merged */
     struct buf text;         /* escaped text of all text blocks delivered, up to its bound */
     bool text_full;
-    bool refused; /* a refusal was given */
-    bool raw;     /* set by the owner: the client sees the target's own events, empty blocks too */
+    size_t text_from; /* where in `text` the last text block begins */
+    bool refused;     /* a refusal was given */
+    bool raw; /* set by the owner: the client sees the target's own events, empty blocks too */
     uint8_t blocks[LEDGER_BLOCKS_MAX]; /* the types of those behind us; LEDGER_UNSEEN: the client
                                           saw nothing of it */
 };
@@ -42,6 +43,8 @@ void ledger_deinit(struct ledger *l);
 void ledger_note(struct ledger *l, const struct chat_event *e);
 struct ledger_mark ledger_mark(const struct ledger *l);
 void ledger_rewind(struct ledger *l, const struct ledger_mark *m);
+/* Is a block of this type open? */
+bool ledger_is_open(const struct ledger *l, enum chat_block_type type);
 /* The open or last block's place in `blocks`; SIZE_MAX: none, or past the bound. */
 size_t ledger_last_index(const struct ledger *l);
 /* Does this event carry content (text, thinking, tool input, or a block that is complete in its

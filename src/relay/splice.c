@@ -17,29 +17,16 @@
  * The client's stream is one message throughout. The writer of its dialect is put where the stream
  * stands by writing the story so far once more, shortened, into nothing: START, each block with one
  * letter in it. So a writer can take over behind bytes that passed through, and no writer knows of
- * splices.
- *
- * The target's events then pass splice_take: its START and prompt are not the client's business,
- * its first text goes on in the client's open block, its thinking is left out when text has been
- * given (nothing may think behind the answer, and a signature made for a prompt with our turn in it
- * would be refused later). Output tokens add up; those of a dead leg that nobody told are
- * estimated. */
-#include "base/log.h"
+ * splices. What the target then says passes splice_take.c. */
 #include "relay/exchange_internal.h"
 
 #define HOLD_TOOL_MAX                                                                              \
     ((size_t)192 << 10) /* less than what may be held before the first content                     \
                          */
 #define JOINED_MAX ((size_t)16 << 20)
-#define BYTES_PER_TOKEN 4 /* the usual rule for English; more is told than used for Chinese */
 #define OUTPUT_LEFT_MIN 16
 
 /* ---- may it go on? ---- */
-
-static bool is_open(const struct exchange *x, enum chat_block_type type)
-{
-    return x->ledger.last.open && x->ledger.last.type == type;
-}
 
 bool splice_possible(const struct exchange *x)
 {
@@ -64,7 +51,8 @@ static bool request_allows(const struct exchange *x)
 /* Of the open block only text and thinking can be left as they are. */
 static bool block_allows(const struct exchange *x)
 {
-    return !x->ledger.last.open || is_open(x, CHAT_TEXT) || is_open(x, CHAT_THINKING);
+    return !x->ledger.last.open || ledger_is_open(&x->ledger, CHAT_TEXT) ||
+           ledger_is_open(&x->ledger, CHAT_THINKING);
 }
 
 /* ---- the writer, put where the stream stands ---- */
@@ -161,7 +149,8 @@ static void end_finished(struct exchange *x)
 
 static int64_t delivered_tokens(const struct exchange *x)
 {
-    int64_t guess = (int64_t)(x->ledger.text.len / BYTES_PER_TOKEN), told = x->ledger.usage.output;
+    int64_t guess = (int64_t)(x->ledger.text.len / SPLICE_BYTES_PER_TOKEN),
+            told = x->ledger.usage.output;
     return told > guess ? told : guess;
 }
 
@@ -178,7 +167,7 @@ static void enter(struct exchange *x)
         buf_init(&s->joined, JOINED_MAX);
         arena_on_free(x->arena, free_joined, s);
     }
-    s->text_open = is_open(x, CHAT_TEXT);
+    s->text_open = ledger_is_open(&x->ledger, CHAT_TEXT);
     s->in_text = s->dropping = false;
     s->seam = NULL;
     s->output_before = delivered_tokens(x);
@@ -227,7 +216,7 @@ bool splice_begin(struct exchange *x)
     if (!request_allows(x))
         return false;
     retell_all(x);
-    if (is_open(x, CHAT_THINKING)) {
+    if (ledger_is_open(&x->ledger, CHAT_THINKING)) {
         attempt_deliver(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP});
         answer_flush(x);
     }
@@ -238,8 +227,7 @@ bool splice_begin(struct exchange *x)
 
 /* ---- the request ---- */
 
-/* Half a surrogate pair at the end of escaped text is nothing a target could go on from. */
-static struct span without_half_pair(struct span escaped)
+struct span splice_whole_characters(struct span escaped)
 {
     struct span end = escaped.len >= 6 ? span_drop(escaped, escaped.len - 6) : SPAN_EMPTY;
     bool high = span_istarts(end, SPAN("\\ud8")) || span_istarts(end, SPAN("\\ud9")) ||
@@ -283,27 +271,11 @@ const struct chat_request *splice_request(struct exchange *x)
     struct chat_block *text = arena_new(x->arena, struct chat_block);
     struct chat_message *m = arena_new(x->arena, struct chat_message);
     struct span given = arena_copy(x->arena, buf_span(&x->ledger.text));
-    *text = (struct chat_block){.type = CHAT_TEXT, .text = {without_half_pair(given), true}};
+    *text = (struct chat_block){.type = CHAT_TEXT, .text = {splice_whole_characters(given), true}};
     *m = (struct chat_message){.role = CHAT_ASSISTANT, .blocks = text, .was_string = true};
     CHAT_APPEND(r->messages, m);
     r->message_count++;
     return r;
-}
-
-void splice_prepare(struct exchange *x, bool in_words)
-{
-    struct splice *s = &x->splice;
-    s->in_words = in_words;
-    s->learns = in_words && (s->asked_in_words & BIT(x->attempt.index));
-    s->in_text = s->dropping = false;
-    s->drop_thinking = x->ledger.text.len > 0;
-    s->text_open = is_open(x, CHAT_TEXT);
-    s->seam = NULL;
-    x->splices.in_words = in_words;
-    bool claude = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
-    struct seam_how how = {.in_words = in_words, .blanks_cut = claude};
-    if (x->ledger.text.len > 0)
-        s->seam = seam_new(x->arena, json_unescape(buf_span(&x->ledger.text), x->arena), how);
 }
 
 bool splice_ask_in_words(struct exchange *x, const struct failure *f)
@@ -317,9 +289,7 @@ bool splice_ask_in_words(struct exchange *x, const struct failure *f)
     return true;
 }
 
-/* ---- what a refusal teaches ---- */
-
-static struct span model_of(const struct exchange *x, const struct relay_link *link)
+struct span splice_model(const struct exchange *x, const struct relay_link *link)
 {
     return link->model.len ? link->model : x->model;
 }
@@ -329,154 +299,8 @@ bool splice_known_to_refuse(const struct exchange *x, size_t link)
     const struct relay_link *l = &x->route->links[link];
     struct relay *relay = x->relay;
     return (x->splice.asked_in_words & BIT(link)) ||
-           (relay->learned && learned_knows(relay->learned, l->target->name, model_of(x, l),
+           (relay->learned && learned_knows(relay->learned, l->target->name, splice_model(x, l),
                                             LEARNED_NO_PREFILL, loop_wall(relay->loop)));
-}
-
-/* Refused in one form and answered in the other: that is no accident. */
-static void learn_from_refusal(struct exchange *x)
-{
-    const struct relay_link *l = x->attempt.link;
-    struct relay *relay = x->relay;
-    if (!x->splice.learns)
-        return;
-    x->splice.learns = false;
-    if (!relay->learned || !learned_note(relay->learned, l->target->name, model_of(x, l),
-                                         LEARNED_NO_PREFILL, loop_wall(relay->loop)))
-        return;
-    log_line(LOG_INFO, "learned", "id", x->id, "target", l->target->name, "model",
-             arena_cstr(x->arena, model_of(x, l)), "fact", learned_fact_name(LEARNED_NO_PREFILL),
-             NULL);
-}
-
-/* ---- the target's events ---- */
-
-static void give(struct exchange *x, const struct chat_event *e)
-{
-    attempt_deliver(x, e);
-}
-
-static void give_joined(struct exchange *x, enum err e)
-{
-    struct splice *s = &x->splice;
-    if (e != ERR_OK)
-        x->writer_full = true;
-    if (s->joined.len > 0)
-        give(x, &(struct chat_event){.type = CHAT_EV_DELTA, .text = {buf_span(&s->joined), false}});
-    buf_reset(&s->joined);
-}
-
-/* What the seam still holds is new after all. */
-static void end_seam(struct exchange *x)
-{
-    struct splice *s = &x->splice;
-    if (!s->seam)
-        return;
-    give_joined(x, seam_end(s->seam, &s->joined));
-    x->splices.seam = seam_report(s->seam);
-    s->seam = NULL;
-}
-
-static void open_text(struct exchange *x)
-{
-    if (x->splice.text_open)
-        return;
-    x->splice.text_open = true;
-    give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_START, .block_type = CHAT_TEXT});
-}
-
-static void close_text(struct exchange *x)
-{
-    if (x->splice.in_text)
-        end_seam(x);
-    x->splice.in_text = false;
-    if (x->splice.text_open)
-        give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP});
-    x->splice.text_open = false;
-}
-
-static void take_block_start(struct exchange *x, const struct chat_event *e)
-{
-    struct splice *s = &x->splice;
-    bool thinks = e->block_type == CHAT_THINKING || e->block_type == CHAT_REDACTED_THINKING;
-    if (thinks && s->drop_thinking) {
-        s->dropping = true;
-    } else if (e->block_type == CHAT_TEXT) {
-        s->in_text = true;
-        open_text(x);
-    } else {
-        close_text(x);
-        s->seam = NULL; /* text behind another block begins by itself */
-        give(x, e);
-    }
-}
-
-static void take_text(struct exchange *x, const struct chat_event *e)
-{
-    struct splice *s = &x->splice;
-    if (!s->seam) {
-        give(x, e);
-        return;
-    }
-    struct span plain = e->text.escaped ? json_unescape(e->text.at, x->arena) : e->text.at;
-    give_joined(x, seam_feed(s->seam, plain, &s->joined));
-    if (seam_settled(s->seam))
-        end_seam(x);
-}
-
-static void take_usage(struct exchange *x, const struct chat_event *e)
-{
-    struct chat_event told = *e;
-    told.usage = CHAT_USAGE_UNKNOWN; /* the prompt was the first target's */
-    if (e->usage.output >= 0)
-        told.usage.output = e->usage.output + x->splice.output_before;
-    give(x, &told);
-}
-
-void splice_take(struct exchange *x, const struct chat_event *e)
-{
-    struct splice *s = &x->splice;
-    if (ledger_is_content(e)) { /* of whatever kind: a sign of life */
-        attempt_content(x);
-        learn_from_refusal(x);
-    }
-    if (s->dropping && e->type != CHAT_EV_USAGE) {
-        s->dropping = e->type != CHAT_EV_BLOCK_STOP;
-        return;
-    }
-    switch (e->type) {
-    case CHAT_EV_START:
-        return;
-    case CHAT_EV_USAGE:
-        take_usage(x, e);
-        return;
-    case CHAT_EV_BLOCK_START:
-        take_block_start(x, e);
-        return;
-    case CHAT_EV_DELTA:
-        if (s->in_text)
-            take_text(x, e);
-        else
-            give(x, e);
-        return;
-    case CHAT_EV_BLOCK_STOP:
-        if (s->in_text)
-            close_text(x);
-        else
-            give(x, e);
-        return;
-    case CHAT_EV_FINISH:
-        close_text(x);
-        give(x, e);
-        return;
-    case CHAT_EV_SIGNATURE:
-    case CHAT_EV_CITATION:
-    case CHAT_EV_END:
-    case CHAT_EV_ERROR:
-    case CHAT_EV_PING:
-        give(x, e);
-        return;
-    }
 }
 
 /* ---- tool calls are given whole ---- */
