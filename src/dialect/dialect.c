@@ -211,3 +211,22 @@ const char *extra_lossy(const struct chat_extra *e)
     }
     return LOSSY_OTHER;
 }
+
+/* ---- the mark of a change of models ---- */
+
+struct span dialect_fallback_block(struct arena *a, struct span from, struct span to)
+{
+    return arena_printf(a,
+                        "{\"type\":\"" DIALECT_FALLBACK "\",\"from\":{\"model\":\"%.*s\"},"
+                        "\"to\":{\"model\":\"%.*s\"},\"trigger\":{\"type\":\"unavailable\"}}",
+                        SPAN_FMT(from), SPAN_FMT(to));
+}
+
+bool dialect_beta_has_fallback(struct span value)
+{
+    struct span name;
+    while (span_next(&value, ',', &name))
+        if (span_starts(span_trim(name), SPAN("server-side-fallback-")))
+            return true;
+    return false;
+}

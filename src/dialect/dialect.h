@@ -136,6 +136,16 @@ const struct chat_request *dialect_without_thinking(struct arena *a, const struc
  * every other block. */
 struct span dialect_thinking_mark(const struct chat_block *block);
 
+/* The type of a Messages block that marks where one model's answer gives way to another's, whole in
+ * its start (protocols.md 1.3, 1.7; Anthropic's SDKs: BetaFallbackBlock). It has no text: in a
+ * history it stands for nothing. */
+#define DIALECT_FALLBACK "fallback"
+/* Such a block as JSON. from, to: model names as raw JSON string content. The trigger is our own
+ * word: the only one Anthropic has, "refusal", says that a model declined. */
+struct span dialect_fallback_block(struct arena *a, struct span from, struct span to);
+/* Does this value of an anthropic-beta header ask for such blocks (server-side-fallback-...)? */
+bool dialect_beta_has_fallback(struct span value);
+
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);
 /* Anthropic's error type word for a status: 429 -> "rate_limit_error". */

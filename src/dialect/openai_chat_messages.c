@@ -499,6 +499,12 @@ static enum err put_user(struct oc_writing *c, struct run run)
 
 /* ---- assistant ---- */
 
+/* Where models changed in the middle of a text it goes on as if they had not. */
+static bool stands_for_nothing(const struct chat_block *b)
+{
+    return b->type == CHAT_OTHER && text_is(b->name, DIALECT_FALLBACK);
+}
+
 /* What a block says in words; empty when nothing. A compaction of Anthropic's stands for the
  * conversation before it, so its summary is said, not dropped. */
 static struct chat_text spoken(struct oc_writing *c, const struct chat_block *b)
@@ -516,15 +522,17 @@ static struct chat_text spoken(struct oc_writing *c, const struct chat_block *b)
  * something else stood, or another message began. */
 static void put_assistant_text(struct oc_writing *c, struct run run)
 {
-    const struct chat_block *last = NULL;
+    const struct chat_block *last = NULL, *joins = NULL; /* joins: goes on behind such a mark */
     jw_str_begin(&c->w);
     EACH_BLOCK(run, m, b)
     {
         struct chat_text text = spoken(c, b);
         note_losses(c, b);
+        if (stands_for_nothing(b) && last && last->next == b && last->type != CHAT_OTHER)
+            joins = b->next;
         if (chat_text_empty(text))
             continue;
-        if (last && (last->next != b || last->type == CHAT_OTHER))
+        if (last && b != joins && (last->next != b || last->type == CHAT_OTHER))
             jw_part_raw(&c->w, SPAN("\\n\\n"));
         jw_text_part(&c->w, text);
         last = b;
@@ -608,7 +616,8 @@ static struct assistant_shape assistant_shape(struct oc_writing *c, struct run r
             break;
         default:
             s.texts += !chat_text_empty(spoken(c, b));
-            lossy(c, LOSSY_OTHER);
+            if (!stands_for_nothing(b))
+                lossy(c, LOSSY_OTHER);
         }
     }
     return s;

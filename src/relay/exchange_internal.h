@@ -71,6 +71,9 @@ struct tool_hold {
 struct splice {
     bool active;        /* the answer is being gone on with: the target's events pass splice_take */
     bool in_words;      /* this attempt asks in words: the target may repeat itself */
+    bool marks;         /* the client asked to be told where models change */
+    bool arrived;       /* this attempt's target has given something */
+    struct span from;   /* the model of what was given last; raw */
     bool learns;        /* when it answers so, its refusal of the other form is worth remembering */
     bool text_open;     /* the client's open block is text, and the new text goes on in it */
     bool in_text;       /* the target's open block is its text */

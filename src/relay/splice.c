@@ -159,11 +159,24 @@ static void free_joined(void *object)
     buf_deinit(&((struct splice *)object)->joined);
 }
 
+/* Only a client that says so knows what to do with a block of this type. */
+static bool client_takes_marks(const struct exchange *x)
+{
+    const struct http_head *head = request_head(x->request);
+    for (size_t i = 0; x->door->id == DIALECT_ANTHROPIC && i < head->field_count; i++)
+        if (span_iis(head->fields[i].name, "anthropic-beta") &&
+            dialect_beta_has_fallback(head->fields[i].value))
+            return true;
+    return false;
+}
+
 static void enter(struct exchange *x)
 {
     struct splice *s = &x->splice;
     if (!s->active) {
         s->active = true;
+        s->marks = client_takes_marks(x);
+        s->from = splice_model(x, x->attempt.link);
         buf_init(&s->joined, JOINED_MAX);
         arena_on_free(x->arena, free_joined, s);
     }

@@ -36,7 +36,7 @@ void splice_prepare(struct exchange *x, bool in_words)
     s->in_text = s->dropping = false;
     s->drop_thinking = x->ledger.text.len > 0;
     s->text_open = ledger_is_open(&x->ledger, CHAT_TEXT);
-    s->stopped = s->closing = false;
+    s->stopped = s->closing = s->arrived = false;
     s->said = 0;
     s->seam = NULL;
     s->stops = open_stops(x);
@@ -70,8 +70,36 @@ static void give(struct exchange *x, const struct chat_event *e)
     attempt_deliver(x, e);
 }
 
+static void close_open_text(struct exchange *x)
+{
+    if (x->splice.text_open)
+        give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP});
+    x->splice.text_open = false;
+}
+
+/* Before the first thing this target gives: where another model begins, a client that asked for it
+ * is told with a block of its own, so that the text before it ends and a new one begins. */
+static void arrive(struct exchange *x)
+{
+    struct splice *s = &x->splice;
+    struct span to = splice_model(x, x->attempt.link);
+    if (s->arrived)
+        return;
+    s->arrived = true;
+    if (s->marks && !span_eq(s->from, to)) {
+        close_open_text(x);
+        give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_START,
+                                     .block_type = CHAT_OTHER,
+                                     .name = CHAT_TEXT_LIT(DIALECT_FALLBACK),
+                                     .raw = dialect_fallback_block(x->arena, s->from, to)});
+        give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP, .block_type = CHAT_OTHER});
+    }
+    s->from = to;
+}
+
 static void open_text(struct exchange *x)
 {
+    arrive(x);
     if (x->splice.text_open)
         return;
     x->splice.text_open = true;
@@ -102,9 +130,8 @@ static void stop_here(struct exchange *x, size_t which)
     struct splice *s = &x->splice;
     struct chat_usage usage = CHAT_USAGE_UNKNOWN;
     usage.output = output_so_far(x);
-    if (s->text_open)
-        give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP});
-    s->text_open = s->in_text = false;
+    close_open_text(x);
+    s->in_text = false;
     give(x, &(struct chat_event){.type = CHAT_EV_USAGE, .usage = usage});
     give(x, &(struct chat_event){.type = CHAT_EV_FINISH,
                                  .stop = CHAT_STOP_SEQUENCE,
@@ -157,9 +184,7 @@ static void close_text(struct exchange *x)
     if (s->stopped)
         return;
     s->in_text = false;
-    if (s->text_open)
-        give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP});
-    s->text_open = false;
+    close_open_text(x);
 }
 
 static void take_block_start(struct exchange *x, const struct chat_event *e)
@@ -174,6 +199,9 @@ static void take_block_start(struct exchange *x, const struct chat_event *e)
         close_text(x);
         s->seam = NULL; /* text behind another block begins by itself */
         s->stops = NULL;
+        if (s->stopped)
+            return;
+        arrive(x);
         give(x, e);
     }
 }

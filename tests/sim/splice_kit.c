@@ -226,6 +226,7 @@ static void spare_request(void *ctx, struct request *r)
     bool in_words = false;
     buf_init(&out, (size_t)64 << 20);
     w->spare_asked = true;
+    w->spare_betas = arena_copy(&w->turn, http_field_get(request_head(r), "anthropic-beta"));
     struct span given = text_given(w, request_body(r), &in_words);
     struct span text = text_to_say(w, given, in_words);
     bool stops = w->stop.len > 0 && w->spare.dialect == &dialect_anthropic;

@@ -30,6 +30,7 @@ struct world {
     struct span stop; /* plain; a Messages spare stops where it says it, a chat spare takes none */
     bool spare_stays; /* it says all and does not end its answer */
     bool spare_tells; /* a chat spare: it was asked for its usage */
+    struct span spare_betas; /* the anthropic-beta header it was sent */
     bool spare_asked, spare_misled, spare_gone;
     int64_t spare_max;  /* the max_tokens it was asked for; -1 = none */
     struct span fields; /* header lines of the client's request, more than its content-type */

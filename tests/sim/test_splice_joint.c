@@ -76,6 +76,8 @@ static struct answer talk(struct world *w, struct span given, struct span whole,
     assert_int_equal(w->ends, 1);
     assert_false(w->spare_misled);
     assert_int_equal(w->report.outcome, OUTCOME_OK);
+    if (w->fields.len == 0) /* nobody asked to be told of the change */
+        assert_true(span_search(buf_span(&w->got), SPAN("fallback")) < 0);
     return got;
 }
 
@@ -222,6 +224,205 @@ static void a_prompt_that_the_lead_did_not_tell_is_the_spares(void **state)
     everywhere(count_short);
 }
 
+/* ---- the reader beside bytes that pass ---- */
+
+/* A third target before the two: nobody listens there. It speaks another dialect than the door, so
+ * that the request is read before the lead's answer passes through. */
+static void put_a_dead_one_first(struct world *w, struct relay_target *dead,
+                                 struct breaker *breaker)
+{
+    struct url nowhere = {.host = SPAN("nowhere"), .port = 80};
+    *dead = (struct relay_target){.name = "dead",
+                                  .kind = TARGET_STANDIN,
+                                  .dialect = w->door == &dialect_anthropic ? &dialect_openai_chat
+                                                                           : &dialect_anthropic,
+                                  .origin = pool_origin(w->pool, &nowhere, NULL)};
+    dead->path = span_from(dead->dialect->path);
+    breaker_init(breaker, &breaker_config_default);
+    breaker->config.failures = breaker->config.ratio_min = UINT32_MAX;
+    memmove(&w->route.links[1], &w->route.links[0], 2 * sizeof w->route.links[0]);
+    w->route.links[0] = (struct relay_link){.target = dead};
+    w->route.breakers[2] = w->route.breakers[1];
+    w->route.breakers[1] = w->route.breakers[0];
+    w->route.breakers[0] = breaker;
+    w->route.count = 3;
+}
+
+static void cut_behind_a_dead_one(struct world *w)
+{
+    struct relay_target dead;
+    struct breaker breaker;
+    struct span whole = SPAN(BEFORE "\xc2\xabSTEAK and more");
+    put_a_dead_one_first(w, &dead, &breaker);
+    struct answer got = talk(w, span_take(whole, sizeof BEFORE + 3), whole, "[\"" STOP "\"]");
+    assert_int_equal(w->report.attempt_count, 3);
+    if (!span_eq(got.text, whole))
+        fail_msg("given \"%.*s\"", SPAN_FMT(got.text));
+}
+
+static void behind_a_dead_target_nothing_is_said_twice(void **state)
+{
+    (void)state;
+    everywhere(cut_behind_a_dead_one);
+}
+
+/* ---- the mark of a change of models ---- */
+
+#define BETAS "context-1m-2025-08-07, server-side-fallback-2026-07-01"
+#define BETA "anthropic-beta: " BETAS "\r\n"
+
+/* The types of the blocks in a Messages stream, and the last fallback block. */
+static struct span blocks_of(struct world *w, struct span *fallback)
+{
+    static const struct span start = SPAN_INIT("\"content_block\":");
+    struct span all = SPAN_EMPTY, rest = buf_span(&w->got);
+    for (ssize_t at; (at = span_search(rest, start)) >= 0;) {
+        struct json_doc doc;
+        rest = span_drop(rest, (size_t)at + start.len);
+        struct span block = span_take(rest, (size_t)span_find(rest, '\n') - 1);
+        assert_int_equal(json_parse(&w->arena, block, NULL, &doc, NULL), ERR_OK);
+        struct span type = json_str(json_get(json_root(&doc), "type"));
+        all = arena_printf(&w->arena, "%.*s%.*s ", SPAN_FMT(all), SPAN_FMT(type));
+        if (span_is(type, "fallback"))
+            *fallback = block;
+    }
+    return all;
+}
+
+static void expect_blocks(struct world *w, const char *want, const char *from, const char *to)
+{
+    struct span fallback = SPAN_EMPTY, types = blocks_of(w, &fallback);
+    if (!span_is(types, want))
+        fail_msg("blocks %.*snot %s", SPAN_FMT(types), want);
+    if (!from)
+        return;
+    struct span block = arena_printf(&w->arena,
+                                     "{\"type\":\"fallback\",\"from\":{\"model\":\"%s\"},\"to\":{"
+                                     "\"model\":\"%s\"},\"trigger\":{\"type\":\"unavailable\"}}",
+                                     from, to);
+    assert_true(span_eq(fallback, block));
+}
+
+static void change_of_models(struct world *w)
+{
+    bool messages = w->door == &dialect_anthropic;
+    const char *to = arena_cstr(&w->arena, w->route.links[1].model);
+    w->fields = SPAN(BETA);
+    for (int style = EXACT; style < STYLES; style++) {
+        w->style = (enum style)style;
+        struct answer got = talk(w, SPAN(GIVEN), SPAN(GIVEN " and the rest of it."), "");
+        assert_true(span_is(got.text, GIVEN " and the rest of it."));
+        bool unlocks = messages && w->spare.dialect == &dialect_anthropic; /* its fields go along */
+        if (!span_is(w->spare_betas, unlocks ? BETAS : ""))
+            fail_msg("the spare %s at the %s door was sent the betas \"%.*s\"",
+                     w->spare.dialect->name, w->door->name, SPAN_FMT(w->spare_betas));
+        if (messages)
+            expect_blocks(w, "text fallback text ", "m", to);
+        else
+            assert_true(span_search(buf_span(&w->got), SPAN("fallback")) < 0);
+    }
+    w->style = EXACT;
+    if (messages) { /* nothing is added: there is no other model's text to tell of */
+        (void)talk(w, SPAN(GIVEN), SPAN(GIVEN), "");
+        expect_blocks(w, "text ", NULL, NULL);
+    }
+    if (messages && w->lead_speaks == &dialect_anthropic) {
+        (void)talk(w, SPAN(BEFORE "\xc2\xabS"), SPAN(BEFORE STOP_PLAIN), "[\"" STOP "\"]");
+        expect_blocks(w, "text ", NULL, NULL);
+    }
+    w->route.links[1].model = SPAN("m"); /* the same model elsewhere */
+    if (messages) {
+        (void)talk(w, SPAN(GIVEN), SPAN(GIVEN " and the rest of it."), "");
+        expect_blocks(w, "text ", NULL, NULL);
+    }
+    w->fields = SPAN_EMPTY;
+}
+
+static void a_client_that_asks_is_told_where_models_change(void **state)
+{
+    (void)state;
+    everywhere(change_of_models);
+}
+
+static void other_betas(struct world *w)
+{
+    static const struct span fields[] = {
+        SPAN_INIT("anthropic-beta: fallback-credit-2026-07-01\r\n"),
+        SPAN_INIT("anthropic-beta: not-server-side-fallback-2026-07-01\r\n"),
+        SPAN_INIT("x-beta: server-side-fallback-2026-07-01\r\n"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        w->fields = fields[i];
+        (void)talk(w, SPAN(GIVEN), SPAN(GIVEN " and the rest of it."), "");
+        assert_true(span_search(buf_span(&w->got), SPAN("\"fallback\"")) < 0);
+    }
+    w->fields = SPAN_EMPTY;
+}
+
+static void other_betas_do_not_ask_for_it(void **state)
+{
+    (void)state;
+    everywhere(other_betas);
+}
+
+#define MARK                                                                                       \
+    "{\"type\":\"fallback\",\"from\":{\"model\":\"m\"},\"to\":{\"model\":\"n\"},"                  \
+    "\"trigger\":{\"type\":\"refusal\",\"category\":null}}"
+
+/* The lead's own stream has such a block, told by its provider. */
+static void lead_with_a_mark(struct world *w, bool beta)
+{
+    struct span one = SPAN("The first model says th"), two = SPAN("is, and the second th");
+    struct span whole = SPAN("The first model says this, and the second that.");
+    bool messages = w->door == &dialect_anthropic;
+    w->whole = (struct answer){.text = whole};
+    w->fields = beta ? SPAN(BETA) : SPAN_EMPTY;
+    w->recorded = arena_printf(
+        &w->arena,
+        "%.*sevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,"
+        "\"content_block\":" MARK "}\n\n"
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n"
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":2,"
+        "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,"
+        "\"delta\":{\"type\":\"text_delta\",\"text\":\"%.*s\"}}\n\n",
+        SPAN_FMT(lead_says(w, one)), SPAN_FMT(two));
+    for (w->cut_at = lead_says(w, one).len; w->cut_at <= w->recorded.len; w->cut_at++) {
+        if (w->cut_at < w->recorded.len && w->recorded.at[w->cut_at - 1] != '\n')
+            continue;
+        ask(w, request_with(w, ""));
+        struct answer got;
+        enum grammar_end end;
+        char why[GRAMMAR_WHY_MAX];
+        (messages ? messages_grammar_check : chat_grammar_check)(buf_span(&w->got), &end, why);
+        assert_string_equal(why, "");
+        assert_int_equal(end, GRAMMAR_COMPLETE);
+        assert_true(messages ? answer_of_messages(&w->arena, buf_span(&w->got), true, &got)
+                             : answer_of_chat(&w->arena, buf_span(&w->got), true, &got));
+        assert_false(w->spare_misled);
+        assert_true(span_eq(got.text, whole));
+    }
+    if (messages)
+        expect_blocks(w, beta ? "text fallback text fallback text " : "text fallback text ", NULL,
+                      NULL);
+    w->fields = SPAN_EMPTY;
+}
+
+static void a_mark_passes(struct world *w)
+{
+    if (w->lead_speaks != &dialect_anthropic)
+        return;
+    lead_with_a_mark(w, true);
+    lead_with_a_mark(w, false); /* whoever sends it has its reasons */
+}
+
+static void a_stream_that_has_such_a_block_is_gone_on_with(void **state)
+{
+    (void)state;
+    everywhere(a_mark_passes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +431,10 @@ int main(void)
         cmocka_unit_test(what_only_looks_like_one_is_given_whole),
         cmocka_unit_test(what_is_left_of_max_tokens_is_asked_for_and_usage_adds_up),
         cmocka_unit_test(a_prompt_that_the_lead_did_not_tell_is_the_spares),
+        cmocka_unit_test(behind_a_dead_target_nothing_is_said_twice),
+        cmocka_unit_test(a_client_that_asks_is_told_where_models_change),
+        cmocka_unit_test(other_betas_do_not_ask_for_it),
+        cmocka_unit_test(a_stream_that_has_such_a_block_is_gone_on_with),
     };
     return cmocka_run_group_tests_name("splice_joint", tests, NULL, NULL);
 }

@@ -87,6 +87,10 @@ static bool block_start(struct messages_grammar *g, struct json root, struct are
         if (!json_is(json_get(block, "input"), JSON_OBJECT) || json_len(json_get(block, "input")))
             return BROKEN("tool_use does not start with input {}");
     }
+    if (span_is(type, "fallback") && (json_str(json_path(block, "from.model")).len == 0 ||
+                                      json_str(json_path(block, "to.model")).len == 0 ||
+                                      !json_is(json_get(block, "trigger"), JSON_OBJECT)))
+        return BROKEN("fallback without from, to or trigger");
     return true;
 }
 

@@ -17,9 +17,9 @@ TOOL = {"name": "write_file", "input_schema": {"type": "object", "properties": {
 INPUT = {"path": "a.txt", "text": "forty-two and \\u4e2d, \"quoted\""}
 
 
-def ask(s, door, text="hello", **more):
+def ask(s, door, text="hello", headers=None, **more):
     body = DOORS[door][0](text, stream=True, **more)
-    return post_json(s.url + door, body)
+    return post_json(s.url + door, body, headers)
 
 
 def well_formed(reply):
@@ -142,6 +142,30 @@ with claim("what_a_spare_refuses_is_learnt_once_and_outlives_a_restart"):
             expect(len(re.findall("learned_file_damaged", s.said())), 1, f"one warning: {s.said()}")
             check(ask(s, "/v1/messages"), "/v1/messages")
             expect(spare.stats()["requests"], asked + 2, "what is lost is learnt again")
+
+with claim("a_client_with_the_fallback_beta_is_told_where_models_change_and_may_send_it_back"):
+    beta = {"anthropic-beta": "server-side-fallback-2026-07-01"}
+    with Standin("lead", words=COUNT, fault="cut@14") as lead, Standin("spare", words=COUNT) as spare:
+        for speaks, other in itertools.product(("anthropic", "openai"), repeat=2):
+            with Serve({"lead": lead.speaks(speaks), "spare": spare.speaks(other)}, chain=["lead", "spare/stand-in"], deadlines=DEADLINES,
+                       more="breaker: { failures: 1000, ratio_min: 100000 }\n") as s:
+                reply = ask(s, "/v1/messages", headers=beta)
+                check(reply, "/v1/messages")
+                starts = [json.loads(data)["content_block"] for name, data in sse_events(reply.text) if name == "content_block_start"]
+                expect([b["type"] for b in starts], ["text", "fallback", "text"], f"{speaks} to {other}")
+                expect((starts[1]["from"]["model"], starts[1]["to"]["model"]), ("claude-sonnet-4-5", "stand-in"))
+                history = [{"type": b[0], "text": b[1]} if b[0] == "text" else starts[1] for b in tools_of(reply)[0]]
+                expect(lead.faults("529").status, 200)
+                again = ask(s, "/v1/messages", headers=beta, messages=[{"role": "user", "content": "hello"}, {"role": "assistant", "content": history},
+                                                                       {"role": "user", "content": "and now?"}])
+                check(again, "/v1/messages")
+                sent = spare.last()["messages"][-2]["content"]
+                expect(sent, words(COUNT) if other == "openai" else history, "the history as the next target has it")
+                expect(lead.faults("cut@14").status, 200)
+                for door, headers in (("/v1/messages", {"anthropic-beta": "fallback-credit-2026-07-01"}), ("/v1/chat/completions", beta)):
+                    reply = ask(s, door, headers=headers)
+                    check(reply, door)
+                    expect_true("fallback" not in reply.text, f"nobody asked: {reply.text[:600]}")
 
 for where, fault in [("in_a_tool_call", "cut@16"), ("in_the_words_before_it", "cut@6")]:
     with claim(f"cut_{where}_the_call_is_given_once_and_whole"):

@@ -158,6 +158,29 @@ static void reader_passes_by_what_it_does_not_know(void **state)
         "end\n");
 }
 
+#define MARK                                                                                       \
+    "{\"type\":\"fallback\",\"from\":{\"model\":\"m\"},\"to\":{\"model\":\"n\"},\"trigger\":{"     \
+    "\"type\":"                                                                                    \
+    "\"refusal\",\"category\":null}}"
+
+static void a_change_of_models_is_read_and_passes_to_either_door(void **state)
+{
+    (void)state;
+    static const char stream[] = START OPEN_TEXT(0) TEXT(0, "in the mid") CLOSE(0) OPEN(1, MARK)
+        CLOSE(1) OPEN_TEXT(2) TEXT(2, "dle") CLOSE(2) FINISH("end_turn") STOP;
+    assert_lines(stream, true,
+                 "start msg_1 m\nopen text\n+ in the mid\nclose\nopen other\nclose\nopen text\n+ "
+                 "dle\nclose\n" USAGE_END "finish end_turn\nend\n");
+    struct chat_request asked = {.max_tokens = -1, .choices = 1};
+    struct translated t = translate_answer(&arena, &dialect_anthropic, &dialect_anthropic, &asked,
+                                           SPAN(stream), true, true, FEED_WHOLE, 0);
+    assert_true(t.ended && span_search(t.bytes, SPAN("\"index\":1,\"content_block\":" MARK)) > 0);
+    t = translate_answer(&arena, &dialect_anthropic, &dialect_openai_chat, &asked, SPAN(stream),
+                         true, false, FEED_WHOLE, 0);
+    assert_true(t.ended && span_search(t.bytes, SPAN("\"content\":\"in the middle\"")) > 0);
+    assert_true(span_search(t.bytes, SPAN("fallback")) < 0);
+}
+
 static void reader_takes_an_input_that_came_with_the_start(void **state)
 {
     (void)state;
@@ -650,6 +673,7 @@ int main(void)
         T(reader_tells_a_whole_answer_in_the_grammar),
         T(reader_knows_every_stop_reason),
         T(reader_passes_by_what_it_does_not_know),
+        T(a_change_of_models_is_read_and_passes_to_either_door),
         T(reader_takes_an_input_that_came_with_the_start),
         T(reader_unwraps_a_free_text_tool),
         T(reader_tells_errors_inside_a_stream),

@@ -336,6 +336,20 @@ static void each_dialect_is_found_by_its_id(void **state)
         assert_int_equal(dialect_by_id(id)->id, id);
 }
 
+static void who_asks_for_the_mark_of_a_change_of_models(void **state)
+{
+    (void)state;
+    assert_true(dialect_beta_has_fallback(SPAN("server-side-fallback-2026-06-01")));
+    assert_true(dialect_beta_has_fallback(SPAN("a-1,\t server-side-fallback-2026-07-01 ,b")));
+    assert_false(dialect_beta_has_fallback(SPAN("")));
+    assert_false(dialect_beta_has_fallback(SPAN("fallback-credit-2026-07-01, server-side")));
+    assert_false(dialect_beta_has_fallback(SPAN("no-server-side-fallback-2026-07-01")));
+    assert_span(
+        dialect_fallback_block(&arena, SPAN("a\\u0041"), SPAN("b/c")),
+        "{\"type\":\"fallback\",\"from\":{\"model\":\"a\\u0041\"},\"to\":{\"model\":\"b/c\"},"
+        "\"trigger\":{\"type\":\"unavailable\"}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +365,7 @@ int main(void)
         T(inline_media_is_split_sniffed_and_decoded),
         T(an_extra_is_lost_only_when_it_asked_for_something),
         T(each_dialect_is_found_by_its_id),
+        T(who_asks_for_the_mark_of_a_change_of_models),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,10 @@
 #define OPEN(i, block) EV("content_block_start", ",\"index\":" #i ",\"content_block\":" block)
 #define TEXT(i) OPEN(i, "{\"type\":\"text\",\"text\":\"\"}")
 #define TOOL(i) OPEN(i, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}")
+#define MARK(i, to)                                                                                \
+    OPEN(i, "{\"type\":\"fallback\",\"from\":{\"model\":\"m\"}," to "\"trigger\":{\"type\":\"x\"}" \
+                                                                    "}")
+#define TO "\"to\":{\"model\":\"n\"},"
 #define DELTA(i, delta) EV("content_block_delta", ",\"index\":" #i ",\"delta\":" delta)
 #define SAY(i) DELTA(i, "{\"type\":\"text_delta\",\"text\":\"a\"}")
 #define INPUT(i, json) DELTA(i, "{\"type\":\"input_json_delta\",\"partial_json\":\"" json "\"}")
@@ -49,6 +53,12 @@ static void messages_rules_are_kept_and_broken(void **state)
         {START TOOL(0) INPUT(0, "") INPUT(0, "{}") CLOSE(0) TEXT(1) CLOSE(1) FINISH("\"tool_use\"")
              STOP,
          GRAMMAR_COMPLETE, ""},
+        {START TEXT(0) SAY(0) CLOSE(0) MARK(1, TO) CLOSE(1) TEXT(2) SAY(2) CLOSE(2)
+             FINISH("\"end_turn\"") STOP,
+         GRAMMAR_COMPLETE, ""},
+        {START MARK(0, ""), 0, "fallback without"},
+        {START MARK(0, TO) SAY(0), 0, "text_delta in a fallback block"},
+        {START TEXT(0) MARK(1, TO), 0, "inside another"},
         {START TEXT(0) SAY(0) ERROR, GRAMMAR_ERROR, ""},
         {ERROR, GRAMMAR_ERROR, ""},
         {START TEXT(0) SAY(0), GRAMMAR_CUT, ""},

@@ -466,6 +466,23 @@ static void a_compaction_is_said(void **state)
                    "other_fields");
 }
 
+#define MARK                                                                                       \
+    "{\"type\":\"fallback\",\"from\":{\"model\":\"m\"},\"to\":{\"model\":\"n\"},\"trigger\":null}"
+#define SAID(text) "{\"type\":\"text\",\"text\":\"" text "\"}"
+
+static void a_text_in_which_models_changed_is_one_text(void **state)
+{
+    check_messages(state, &full,
+                   MESSAGES(MU ",{\"role\":\"assistant\",\"content\":[" SAID(
+                       "in the mid") "," MARK "," SAID("dle of it") "]}," MU) "}",
+                   OUT(U ",{\"role\":\"assistant\",\"content\":\"in the middle of it\"}," U) MAX,
+                   "");
+    check_messages(state, &full, /* a mark that something else is beside */
+                   MESSAGES(MU ",{\"role\":\"assistant\",\"content\":[" MARK
+                               "," SAID("one") "," MARK "," MARK "," SAID("two") "]}," MU) "}",
+                   OUT(U ",{\"role\":\"assistant\",\"content\":\"one\\n\\ntwo\"}," U) MAX, "");
+}
+
 static void tools_claude_knows_by_heart_become_functions(void **state)
 {
     struct request_words w = ask_with(
@@ -665,6 +682,7 @@ int main(void)
         CHECK_TEST(strict_is_asked_only_where_the_schema_fits),
         CHECK_TEST(server_tools_go_with_their_history),
         CHECK_TEST(a_compaction_is_said),
+        CHECK_TEST(a_text_in_which_models_changed_is_one_text),
         CHECK_TEST(tools_claude_knows_by_heart_become_functions),
         CHECK_TEST(long_tool_names_are_shortened_and_come_back),
         CHECK_TEST(parameters_follow_the_capability),
