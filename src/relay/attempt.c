@@ -583,17 +583,40 @@ static void on_body(void *ctx, struct span bytes)
     exchange_rearm(x);
 }
 
+/* A stream's last mark without its blank line: some servers end so. */
+static bool ends_with_mark(const struct attempt *at)
+{
+    return span_ends(span_trim(sse_held(&at->sse)), SPAN("[DONE]"));
+}
+
+/* The bytes are given as they come, and they end inside an event: the reader may take the answer
+ * for whole (a chat stream's reason to stop was there), but half an event is nothing for a client.
+ */
+static bool ends_inside_an_event(const struct attempt *at)
+{
+    return at->passthrough && !at->ended && span_trim(sse_held(&at->sse)).len > 0 &&
+           !ends_with_mark(at);
+}
+
+/* What no blank line closed is no event, but it is the client's to see. */
+static enum err give_rest(struct exchange *x, bool marked)
+{
+    struct span rest = sse_held(&x->attempt.sse);
+    enum err e = buf_add(&x->out, marked ? span_trim(rest) : rest);
+    return e == ERR_OK && marked ? buf_add_cstr(&x->out, "\n\n") : e;
+}
+
 static void end_stream(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
+    bool cut = ends_inside_an_event(at), marked = ends_with_mark(at);
     enum err e = at->link->target->dialect->read_eof(at->reader); /* may deliver the missing end */
-    if (e != ERR_OK || at->told_error || x->writer_full) {
+    if (e != ERR_OK || cut || at->told_error || x->writer_full) {
         fail_broken(x, ERR_EOF, "the stream ended before its terminal event");
         return;
     }
     x->holding = x->hold.on = false;
-    /* What no blank line closed is no event, but it is the client's to see. */
-    if (at->passthrough && buf_add(&x->out, sse_held(&at->sse)) != ERR_OK)
+    if (at->passthrough && give_rest(x, marked) != ERR_OK)
         x->writer_full = true;
     answer_flush(x);
     exchange_completed(x);

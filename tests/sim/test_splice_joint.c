@@ -312,7 +312,7 @@ static void change_of_models(struct world *w)
         w->style = (enum style)style;
         struct answer got = talk(w, SPAN(GIVEN), SPAN(GIVEN " and the rest of it."), "");
         assert_true(span_is(got.text, GIVEN " and the rest of it."));
-        bool unlocks = messages && w->spare.dialect == &dialect_anthropic; /* its fields go along */
+        bool unlocks = w->spare.dialect == w->door; /* its fields go along */
         if (!span_is(w->spare_betas, unlocks ? BETAS : ""))
             fail_msg("the spare %s at the %s door was sent the betas \"%.*s\"",
                      w->spare.dialect->name, w->door->name, SPAN_FMT(w->spare_betas));
