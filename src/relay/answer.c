@@ -25,8 +25,10 @@ static struct span switched_value(struct exchange *x)
     enum cause cause =
         x->failed_once ? x->first.cause
                        : breaker_view(x->route->breakers[0], loop_now(x->relay->loop)).last_cause;
+    bool outrun = x->rival.end == HEDGE_WON && !x->failed_once;
     return arena_printf(x->arena, "%s>%s; %s", x->route->links[0].target->name,
-                        x->attempt.link->target->name, exchange_switch_name(cause));
+                        x->attempt.link->target->name,
+                        outrun ? "hedged" : exchange_switch_name(cause));
 }
 
 static void add_our_fields(struct exchange *x, struct reply_fields *f, bool served)
@@ -234,7 +236,7 @@ struct chat_error answer_nobody_left(struct exchange *x)
     enum err e = buf_add_cstr(to, "No target could answer:");
     for (size_t i = 0; e == ERR_OK && i < x->attempt_count; i++)
         e = buf_printf(to, "%s %s (%s)", i ? "," : "", x->attempts[i].target,
-                       cause_facts(x->attempts[i].cause)->name);
+                       x->attempts[i].outrun ? "outrun" : cause_facts(x->attempts[i].cause)->name);
     if (e == ERR_OK && x->was_unfit)
         e = buf_printf(to, "; another cannot carry this request (%.*s)", SPAN_FMT(x->unfit.text));
     if (e == ERR_OK)

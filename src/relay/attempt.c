@@ -9,10 +9,9 @@
 #include "dialect/fit.h"
 #include "relay/exchange_internal.h"
 
-#define EVENT_MAX ((size_t)8 << 20)       /* reliability.md 3.4 */
-#define GATHER_MAX ((size_t)32 << 20)     /* a whole answer */
-#define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
-#define HOLD_MAX ((size_t)256 << 10)      /* what may come before the first content */
+#define EVENT_MAX ((size_t)8 << 20)   /* reliability.md 3.4 */
+#define GATHER_MAX ((size_t)32 << 20) /* a whole answer */
+#define HOLD_MAX ((size_t)256 << 10)  /* what may come before the first content */
 #define ATTEMPTS_FIRST 3
 #define WORKS_AFTER                                                                                \
     (2 * USEC_PER_SEC) /* of content: a target that cuts every answer seldom lasts it */
@@ -23,7 +22,7 @@ static void on_body(void *ctx, struct span bytes);
 static void on_end(void *ctx);
 static void on_error(void *ctx, enum err e, enum call_stage stage, const char *why);
 
-static const struct call_events call_events = {
+const struct call_events attempt_events = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
 /* ---- the request in the target's words ---- */
@@ -149,8 +148,8 @@ static void make_reader(struct exchange *x)
         x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
 
-static struct exchange_attempt *open_line(struct exchange *x, const struct relay_link *link,
-                                          usec now)
+/* Its place. */
+static size_t open_line(struct exchange *x, const struct relay_link *link, usec now)
 {
     if (x->attempt_count == x->attempt_cap) {
         x->attempt_cap = x->attempt_cap ? x->attempt_cap * 2 : ATTEMPTS_FIRST;
@@ -160,10 +159,9 @@ static struct exchange_attempt *open_line(struct exchange *x, const struct relay
             memcpy(grown, x->attempts, x->attempt_count * sizeof *grown);
         x->attempts = grown;
     }
-    struct exchange_attempt *line = &x->attempts[x->attempt_count++];
-    *line = (struct exchange_attempt){
+    x->attempts[x->attempt_count] = (struct exchange_attempt){
         .target = link->target->name, .model = link->model, .started = now, .ended = now};
-    return line;
+    return x->attempt_count++;
 }
 
 static usec first_deadline(struct exchange *x, usec now)
@@ -197,50 +195,90 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
-void attempt_begin(struct exchange *x, size_t link_index)
+void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
-    usec now = loop_now(x->relay->loop);
     x->attempt =
         (struct attempt){.link = link,
                          .index = link_index,
+                         .line = open_line(x, link, now),
                          .open = true,
                          .passthrough = !x->splice.active && link->target->dialect == x->door,
                          .started = now,
                          .last_content = now};
-    struct attempt *at = &x->attempt;
-    buf_init(&at->gathered, GATHER_MAX);
-    sse_init(&at->sse, EVENT_MAX, true);
-    pieces_init(&at->body, x->arena);
-    if (!x->splice.active)
-        forget_answer(x);
+    buf_init(&x->attempt.gathered, GATHER_MAX);
+    sse_init(&x->attempt.sse, EVENT_MAX, true);
+    pieces_init(&x->attempt.body, x->arena);
     x->lossy = (struct lossy){0};
-    (void)open_line(x, link, now);
-    struct chat_problem problem = {0};
+}
+
+enum err attempt_write(struct exchange *x, struct chat_problem *problem)
+{
+    const struct relay_link *link = x->attempt.link;
     enum err e = ERR_OK;
-    at->rewritten = !at->passthrough || clean_needed(x, link->target);
-    if (at->rewritten)
-        e = translate_body(x, link, &problem);
+    x->attempt.rewritten = !x->attempt.passthrough || clean_needed(x, link->target);
+    if (x->attempt.rewritten)
+        e = translate_body(x, link, problem);
     else
         pass_body(x, link->model);
     if (e == ERR_OK && write_fields(x, link->target, x->stream) != ERR_OK) {
         e = ERR_UNSUPPORTED;
-        problem.text = SPAN("The request's headers are too large to pass on.");
+        problem->text = SPAN("The request's headers are too large to pass on.");
     }
-    if (e != ERR_OK) {
+    return e;
+}
+
+void attempt_call(struct exchange *x, struct attempt *at, const struct call_events *events)
+{
+    struct call_request req = {.method = SPAN("POST"),
+                               .target = request_target(x, at->link->target),
+                               .fields = at->fields,
+                               .body = &at->body,
+                               .connect_time = x->relay->deadlines.connect};
+    at->call = call_start(x->relay->pool, at->link->target->origin, &req, events, x);
+}
+
+/* When this target is later than it usually is, another may be asked beside it. */
+static usec hedge_time(struct exchange *x, usec now)
+{
+    struct hedge *h = x->relay->hedge;
+    struct ttft *times = x->route->ttfts[x->attempt.index];
+    if (!h || !times || !x->holding || x->rival.end != HEDGE_NONE || x->rival.on)
+        return 0;
+    usec late = ttft_quantile(times, h->after);
+    return late == USEC_NEVER ? 0 : now + late;
+}
+
+void attempt_begin(struct exchange *x, size_t link_index)
+{
+    usec now = loop_now(x->relay->loop);
+    struct chat_problem problem = {0};
+    attempt_open(x, link_index, now);
+    if (!x->splice.active)
+        forget_answer(x);
+    if (attempt_write(x, &problem) != ERR_OK) {
         exchange_attempt_unfit(x, link_index, &problem);
         return;
     }
     make_reader(x);
     x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
-    at->deadline = first_deadline(x, now);
-    struct call_request req = {.method = SPAN("POST"),
-                               .target = request_target(x, link->target),
-                               .fields = at->fields,
-                               .body = &at->body,
-                               .connect_time = x->relay->deadlines.connect};
-    at->call = call_start(x->relay->pool, link->target->origin, &req, &call_events, x);
+    x->attempt.deadline = first_deadline(x, now);
+    x->attempt.hedge_at = hedge_time(x, now);
+    attempt_call(x, &x->attempt, &attempt_events);
     exchange_rearm(x);
+}
+
+/* What it has said so far was heard by another: it is read from the beginning. */
+void attempt_adopted(struct exchange *x, struct span heard)
+{
+    forget_answer(x);
+    buf_reset(&x->out);
+    make_reader(x);
+    x->holding = true;
+    x->state = EX_TRYING;
+    exchange_rearm(x);
+    if (heard.len > 0)
+        on_body(x, heard);
 }
 
 void attempt_drop(struct exchange *x)
@@ -257,12 +295,10 @@ void attempt_drop(struct exchange *x)
 
 /* ---- failing ---- */
 
-/* err: ERR_OK when the response itself says it failed. The caller returns at once: the exchange may
- * be gone. */
-static void fail(struct exchange *x, enum err err, enum call_stage stage,
-                 const struct http_head *head, bool deadline, const char *why)
+/* err: ERR_OK when the response itself says it failed. */
+struct failure attempt_failure(struct exchange *x, struct attempt *at, enum err err,
+                               enum call_stage stage, bool deadline, const char *why)
 {
-    struct attempt *at = &x->attempt;
     struct failure f = {.link = at->index, .status = at->status, .content_type = at->content_type};
     bool error_status = at->status != 0 && (at->status < 200 || at->status > 299);
     if (error_status) {
@@ -279,18 +315,26 @@ static void fail(struct exchange *x, enum err err, enum call_stage stage,
     struct cause_evidence evidence = {.err = err,
                                       .stage = stage,
                                       .status = at->status,
-                                      .head = head ? head : &kept,
+                                      .head = &kept,
                                       .error = error_status || at->told_error ? &f.error : NULL,
                                       .in_stream = at->told_error,
                                       .deadline = deadline};
     f.cause = cause_of(&evidence, loop_wall(x->relay->loop), &f.retry_after);
     f.why = why && why[0] ? arena_cstr(x->arena, span_from(why)) : NULL;
+    return f;
+}
+
+/* The caller returns at once: the exchange may be gone. */
+static void fail(struct exchange *x, enum err err, enum call_stage stage, bool deadline,
+                 const char *why)
+{
+    struct failure f = attempt_failure(x, &x->attempt, err, stage, deadline, why);
     exchange_attempt_failed(x, &f);
 }
 
 static void fail_broken(struct exchange *x, enum err e, const char *why)
 {
-    fail(x, e, CALL_BODY, NULL, false, why);
+    fail(x, e, CALL_BODY, false, why);
 }
 
 static void on_error(void *ctx, enum err e, enum call_stage stage, const char *why)
@@ -300,7 +344,7 @@ static void on_error(void *ctx, enum err e, enum call_stage stage, const char *w
     if (x->attempt.ended)
         exchange_completed(x); /* the answer was complete; only its framing was not */
     else
-        fail(x, e, stage, NULL, false, why);
+        fail(x, e, stage, false, why);
 }
 
 bool attempt_overdue(struct exchange *x, usec now)
@@ -314,14 +358,14 @@ bool attempt_overdue(struct exchange *x, usec now)
         return false;
     if (now >= x->deadline || now >= at->deadline) {
         bool first = at->last_content == at->started;
-        fail(x, ERR_TIMEOUT, at->status ? CALL_BODY : CALL_WAIT, NULL, true,
+        fail(x, ERR_TIMEOUT, at->status ? CALL_BODY : CALL_WAIT, true,
              now >= x->deadline ? "the exchange's total time is used up"
              : first            ? "no content within the first-token deadline"
                                 : "no content within the stall deadline");
         return true;
     }
     if (pace_check(&at->pace, now) && chain_has_other(&x->walk, at->index, now)) {
-        fail(x, ERR_TIMEOUT, CALL_BODY, NULL, true, "slower than deadlines.min_rate");
+        fail(x, ERR_TIMEOUT, CALL_BODY, true, "slower than deadlines.min_rate");
         return true;
     }
     return false;
@@ -330,7 +374,9 @@ bool attempt_overdue(struct exchange *x, usec now)
 usec attempt_next_check(const struct exchange *x)
 {
     const struct attempt *at = &x->attempt;
-    usec pace = pace_next_check(&at->pace);
+    usec pace = pace_next_check(&at->pace), rival = rival_next_check(x);
+    if (rival < pace)
+        pace = rival;
     if (at->ended)
         return at->deadline;
     if (at->paused)
@@ -354,6 +400,18 @@ void attempt_resume(struct exchange *x)
 
 /* ---- the answer ---- */
 
+/* The first content of an attempt decides the race, and teaches how long this target takes. */
+static void note_first(struct exchange *x, usec now)
+{
+    struct attempt *at = &x->attempt;
+    struct ttft *times = x->route->ttfts[at->index];
+    at->content_since = now;
+    at->hedge_at = 0;
+    if (x->relay->hedge && times && at->streaming && !x->splice.active)
+        ttft_note(times, now - at->started);
+    rival_drop(x, HEDGE_LOST);
+}
+
 void attempt_content(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
@@ -367,7 +425,7 @@ void attempt_content(struct exchange *x)
     if (at->streaming && at->pace.until == 0)
         pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
     if (at->content_since == 0)
-        at->content_since = now;
+        note_first(x, now);
     if (now - at->content_since >= WORKS_AFTER)
         exchange_attempt_works(x);
 }
@@ -430,10 +488,10 @@ static bool relays_field(struct span name)
 }
 
 /* The head's spans end with this call-back; what the client or cause.c will want is copied. */
-static void keep_fields(struct exchange *x, const struct http_head *head)
+void attempt_head(struct exchange *x, struct attempt *at, const struct http_head *head)
 {
-    struct attempt *at = &x->attempt;
     size_t count = 0;
+    at->status = head->status;
     for (size_t i = 0; i < head->field_count; i++)
         count += relays_field(head->fields[i].name);
     struct http_field *kept = arena_array(x->arena, struct http_field, count);
@@ -447,21 +505,20 @@ static void keep_fields(struct exchange *x, const struct http_head *head)
     at->reply_fields = kept;
     at->reply_field_count = count;
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
+    bool events = span_istarts(at->content_type, SPAN("text/event-stream"));
+    at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
 }
 
 static void on_head(void *ctx, const struct http_head *head)
 {
     struct exchange *x = ctx;
     struct attempt *at = &x->attempt;
-    at->status = head->status;
-    keep_fields(x, head);
+    attempt_head(x, at, head);
     if (head->status < 200 || head->status > 299)
         return; /* an error body follows */
-    bool events = span_istarts(at->content_type, SPAN("text/event-stream"));
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
-    at->streaming = events && x->stream;
-    if (x->stream ? !events : !json)
-        fail(x, ERR_SYNTAX, CALL_BODY, head, false,
+    if (x->stream ? !at->streaming : !json)
+        fail(x, ERR_SYNTAX, CALL_BODY, false,
              x->stream ? "a stream was asked for, and the 200 is not text/event-stream"
                        : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
@@ -640,7 +697,7 @@ static void on_end(void *ctx)
     struct attempt *at = &x->attempt;
     at->call = NULL;
     if (at->status < 200 || at->status > 299)
-        fail(x, ERR_OK, CALL_BODY, NULL, false, NULL);
+        fail(x, ERR_OK, CALL_BODY, false, NULL);
     else if (at->streaming)
         end_stream(x);
     else

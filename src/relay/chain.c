@@ -73,6 +73,21 @@ static bool pick_untried(struct chain_walk *w, usec now, struct chain_pick *out)
     return true;
 }
 
+bool chain_beside(struct chain_walk *w, usec now, size_t *out_link)
+{
+    usec wait;
+    for (size_t k = 0; k < w->count && w->attempts < w->attempts_max; k++) {
+        size_t i = w->order[k];
+        if (w->unfit[i] || w->tries[i] > 0 ||
+            breaker_view(w->breakers[i], now).state != BREAKER_CLOSED ||
+            breaker_ask(w->breakers[i], now, &wait) != ERR_OK)
+            continue;
+        *out_link = take(w, i).link;
+        return true;
+    }
+    return false;
+}
+
 /* Full jitter: uniform up to a bound that doubles with each attempt made. */
 static usec backoff(const struct chain_walk *w, uint32_t random)
 {

@@ -39,6 +39,9 @@ void chain_order(struct chain_walk *w, const uint8_t order[CHAIN_MAX]);
  * random: uniform 32 bits. */
 struct chain_pick chain_next(struct chain_walk *w, usec now, usec deadline, struct budget *budget,
                              uint32_t random);
+/* An untried link whose breaker lets the request, to be asked beside the one that is being tried;
+ * nobody is forced and nothing repeated. False: there is none. Owes its breaker one report. */
+bool chain_beside(struct chain_walk *w, usec now, size_t *out_link);
 /* Tells how the last pick ended. retry_after as cause_of gave it. Does not report to the breaker:
  * the exchange does. */
 void chain_failed(struct chain_walk *w, size_t link, enum cause c, usec retry_after, usec now);

@@ -12,10 +12,10 @@
  *   failed after the commit point: an error event in the caller's dialect, never a clean end ->
  * EX_DONE client gone, at any time: cancel -> EX_DONE
  *
- * Invariants: at most one attempt is open; every breaker that let us through hears exactly one
- * report; nothing irrevocable reaches the client before the commit point (first content) while
- * another target could take over; the exchange lives in the request's arena and ends exactly once,
- * in exchange_finish. */
+ * Invariants: at most one attempt is open, and a rival (rival.c) beside it while nothing is given;
+ * every breaker that let us through hears exactly one report; nothing irrevocable reaches the
+ * client before the commit point (first content) while another target could take over; the exchange
+ * lives in the request's arena and ends exactly once, in exchange_finish. */
 #include "relay/exchange_internal.h"
 
 #include "base/log.h"
@@ -39,6 +39,12 @@ const char *exchange_outcome_name(enum exchange_outcome o)
         [OUTCOME_CLIENT_GONE] = "client_gone",
     };
     return names[o];
+}
+
+const char *exchange_hedge_name(enum hedge_end e)
+{
+    static const char *const names[HEDGE_ENDS] = {"none", "won", "lost", "failed"};
+    return names[e];
 }
 
 const char *exchange_switch_name(enum cause c)
@@ -166,6 +172,8 @@ void exchange_start(struct relay *relay, struct request *r, const struct dialect
     if (!read_outline(x) || !find_route(x))
         return;
     budget_request(relay->budget, x->started);
+    if (relay->hedge)
+        hedge_request(relay->hedge);
     chain_begin(&x->walk, x->route->breakers, x->route->count);
     choose_order(x);
     try_next(x);
@@ -263,7 +271,7 @@ static void try_next(struct exchange *x)
 struct exchange_attempt *exchange_log(struct exchange *x)
 {
     assert(x->attempt_count > 0);
-    return &x->attempts[x->attempt_count - 1];
+    return &x->attempts[x->attempt.line];
 }
 
 /* A target that has given content for a while works: its breaker hears so then, and not only when a
@@ -295,10 +303,11 @@ void exchange_attempt_unfit(struct exchange *x, size_t link, const struct chat_p
     x->was_unfit = true;
     chain_unfit(&x->walk, link);
     attempt_drop(x);
-    try_next(x);
+    if (!rival_take_over(x))
+        try_next(x);
 }
 
-static void log_failure(struct exchange *x, const struct failure *f)
+void exchange_log_failure(struct exchange *x, const struct failure *f)
 {
     const struct cause_facts *facts = cause_facts(f->cause);
     if (!log_wants(facts->advice ? LOG_WARN : LOG_INFO))
@@ -339,7 +348,7 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     line->cause = f->cause;
     line->status = f->status;
     line->ended = loop_now(x->relay->loop);
-    log_failure(x, f);
+    exchange_log_failure(x, f);
     if (clean_ask_again(x, f)) { /* its breaker hears of the repeat */
         ask_same(x, f->link);
         return;
@@ -353,6 +362,8 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     x->failed_once = true;
     x->last = *f;
     attempt_drop(x);
+    if (!x->forwarded && cause_facts(f->cause)->reaction != REACT_CALLER && rival_take_over(x))
+        return;
     if (!x->ledger.started && !x->error_told)
         x->forwarded = false; /* pings and comments at most: nothing to go on with */
     if (x->forwarded) {
@@ -379,7 +390,8 @@ void exchange_completed(struct exchange *x)
     line->status = x->attempt.status;
     line->ended = loop_now(x->relay->loop);
     exchange_attempt_works(x);
-    if (x->identity.source != IDENTITY_NONE)
+    /* One slow answer is no reason for a conversation to move. */
+    if (x->identity.source != IDENTITY_NONE && x->rival.end != HEDGE_WON)
         affinity_served(x->route->affinity, x->route->breakers, x->identity.hash, x->attempt.index,
                         &x->choice, line->ended);
     attempt_drop(x);
@@ -401,6 +413,7 @@ static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
         .attempts = x->attempts,
         .attempt_count = x->attempt_count,
         .splices = x->splices,
+        .hedge = x->rival.end,
         .usage = x->ledger.usage,
         .started = x->started,
         .first_content = x->first_content,
@@ -414,7 +427,7 @@ static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
     r->served_by = link->target->name;
     r->served_model = link->model.len ? link->model : x->model;
     r->lossy = x->lossy;
-    if (x->attempt.index != 0) {
+    if (x->attempt.index != 0 && (x->failed_once || x->rival.end != HEDGE_WON)) {
         r->switched_from = x->route->links[0].target->name;
         r->switch_cause = x->failed_once ? x->first.cause
                                          : breaker_view(x->route->breakers[0], r->ended).last_cause;
@@ -426,6 +439,7 @@ void exchange_finish(struct exchange *x, enum exchange_outcome outcome)
 {
     assert(x->state != EX_DONE && x->attempt.call == NULL);
     x->state = EX_DONE;
+    rival_drop(x, HEDGE_FAILED);
     loop_timer_cancel(x->relay->loop, &x->timer);
     struct exchange_report report;
     fill_report(x, outcome, &report);
@@ -507,6 +521,8 @@ static void on_timer(struct timer *t)
 {
     struct exchange *x = CONTAINER_OF(t, struct exchange, timer);
     usec now = loop_now(x->relay->loop);
+    if (x->state == EX_TRYING)
+        rival_check(x, now);
     if (x->state == EX_TRYING && attempt_overdue(x, now))
         return;
     if (x->state == EX_PAUSING && now >= x->attempt.deadline) {

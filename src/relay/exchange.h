@@ -12,6 +12,7 @@
 #include "relay/affinity.h"
 #include "relay/chain.h"
 #include "relay/learned.h"
+#include "relay/hedge.h"
 #include "relay/ledger.h"
 #include "relay/refused.h"
 #include "relay/seam.h"
@@ -35,6 +36,7 @@ struct relay_link {
 struct relay_route {
     struct relay_link links[CHAIN_MAX];
     struct breaker *breakers[CHAIN_MAX];
+    struct ttft *ttfts[CHAIN_MAX]; /* NULL: not learnt, never hedged */
     size_t count;
     struct affinity *affinity; /* borrowed; NULL: every request goes by the configured order */
 };
@@ -52,6 +54,7 @@ struct exchange_attempt {
     struct span model; /* raw; empty = the client's */
     enum cause cause;  /* CAUSE_NONE: it answered, unless cancelled */
     bool cancelled;    /* the client left while it was under way */
+    bool outrun;       /* another target asked beside it was the first to give content */
     int status;
     usec started, ended;
 };
@@ -65,6 +68,16 @@ enum exchange_outcome {
     OUTCOME_COUNT
 };
 const char *exchange_outcome_name(enum exchange_outcome o);
+
+enum hedge_end {
+    HEDGE_NONE,   /* nobody was asked beside the first target */
+    HEDGE_WON,    /* the one that was gave the first content */
+    HEDGE_LOST,   /* the first target was faster after all */
+    HEDGE_FAILED, /* the one that was failed before either gave content, or the client left */
+    HEDGE_ENDS
+};
+
+const char *exchange_hedge_name(enum hedge_end e); /* "won", ... */
 
 struct exchange_splices {
     uint32_t count;          /* times another attempt went on with the answer */
@@ -95,6 +108,7 @@ struct exchange_report {
                                         or there was nothing to choose */
     struct lossy lossy;
     struct exchange_splices splices;
+    enum hedge_end hedge;
     struct chat_usage usage;
     usec started, first_content, ended; /* first_content: 0 = none */
     usec stall_max;                     /* longest wait between two content events */
@@ -104,6 +118,7 @@ struct relay {
     struct loop *loop;
     struct pool *pool;
     struct budget *budget;
+    struct hedge *hedge;     /* shared by all workers; NULL: never */
     struct refused *refused; /* shared by all workers; NULL: nothing is remembered */
     struct learned *learned; /* what refusals taught; NULL: nothing is remembered */
     struct relay_deadlines deadlines;

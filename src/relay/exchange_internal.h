@@ -10,6 +10,7 @@
 #include "relay/seam.h"
 #include "relay/stops.h"
 
+#define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
 
 enum exchange_state {
@@ -38,6 +39,7 @@ struct failure {
 struct attempt {
     const struct relay_link *link;
     size_t index;
+    size_t line; /* of the exchange's log */
     struct call *call;
     bool open;        /* holds a call and buffers */
     bool passthrough; /* its answer's bytes are given as they come */
@@ -56,6 +58,7 @@ struct attempt {
     struct sse sse;
     struct buf gathered; /* whole bodies */
     struct reply_reader *reader;
+    usec hedge_at; /* when another may be asked beside it; 0 = not */
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;
 };
@@ -89,6 +92,17 @@ struct splice {
     bool stopped; /* one did: the answer has its end, whatever the target still says */
     uint64_t said; /* bytes of content in this attempt */
     struct buf joined;
+};
+
+/* A second target, asked beside one that is late; see rival.c. */
+struct rival {
+    bool on;
+    enum hedge_end end;
+    struct attempt attempt; /* stays here for its call, also when it has become the exchange's */
+    struct lossy lossy;
+    struct buf heard;           /* what it has streamed, until it is the exchange's */
+    struct reply_reader *probe; /* looks for its first content */
+    bool content;
 };
 
 /* Asking once more without thinking in the history; see clean.c. */
@@ -126,6 +140,7 @@ struct exchange {
     struct tool_hold hold;
     struct splice splice;
     struct clean clean;
+    struct rival rival;
     struct exchange_splices splices; /* for the report */
     struct span seen_id,
         seen_model;               /* of an answer passed through: plain; raw JSON string content */
@@ -157,7 +172,26 @@ bool attempt_overdue(struct exchange *x,
 usec attempt_next_check(const struct exchange *x);
 void attempt_resume(struct exchange *x); /* the client reads again: so do we */
 
+/* For rival.c: the parts of an attempt that it begins and hears by itself. */
+void attempt_open(struct exchange *x, size_t link, usec now); /* x->attempt anew, with its line */
+MUST_USE enum err attempt_write(struct exchange *x, struct chat_problem *problem);
+void attempt_call(struct exchange *x, struct attempt *at, const struct call_events *events);
+void attempt_head(struct exchange *x, struct attempt *at, const struct http_head *head);
+void attempt_adopted(struct exchange *x, struct span heard); /* x->attempt has a past */
+struct failure attempt_failure(struct exchange *x, struct attempt *at, enum err err,
+                               enum call_stage stage, bool deadline, const char *why);
+extern const struct call_events attempt_events;
+
+/* rival.c */
+usec rival_next_check(const struct exchange *x);
+void rival_check(struct exchange *x, usec now); /* is one due, or late itself? */
+/* The exchange's own attempt has given content, failed for the caller, or nobody waits any more. */
+void rival_drop(struct exchange *x, enum hedge_end end);
+/* The exchange's own attempt is gone: the rival goes on in its place. False: there is none. */
+bool rival_take_over(struct exchange *x);
+
 /* exchange.c */
+void exchange_log_failure(struct exchange *x, const struct failure *f);
 void exchange_attempt_failed(struct exchange *x, const struct failure *f); /* decides what now */
 void exchange_attempt_works(struct exchange *x);                           /* it gives content */
 void exchange_attempt_unfit(struct exchange *x, size_t link, const struct chat_problem *why);

@@ -103,7 +103,8 @@ static void put_attempts(struct json_out *w, const struct exchange_report *r)
         jw_object(w);
         put_key(w, "target", at->target);
         put_key(w, "result",
-                at->cancelled             ? "cancelled"
+                at->outrun                ? "outrun"
+                : at->cancelled           ? "cancelled"
                 : at->cause == CAUSE_NONE ? "ok"
                                           : cause_facts(at->cause)->name);
         jw_key(w, "status");
@@ -157,6 +158,8 @@ static void put_line(struct access_log *a, struct json_out *w, const struct exch
     put_key(w, "switch_reason", r->switched_from ? exchange_switch_name(r->switch_cause) : NULL);
     put_key(w, "conversation_source", r->conversation_source);
     put_splices(w, &r->splices);
+    if (r->hedge != HEDGE_NONE)
+        put_key(w, "hedge", exchange_hedge_name(r->hedge));
     put_ms(w, "ttft_ms", r->started, r->first_content);
     put_ms(w, "dur_ms", r->started, r->ended);
     jw_key(w, "stall_ms_max");

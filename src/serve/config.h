@@ -71,8 +71,11 @@ struct config {
         uint32_t min_rate;
     } deadlines;
     struct breaker_config breaker; /* with `return.ramp` in it */
-    bool sticky;                   /* conversations stay where they are */
-    uint32_t workers;              /* 0 = one per core */
+    struct {
+        uint32_t budget, after; /* percent; a percentile */
+    } hedge;
+    bool sticky;      /* conversations stay where they are */
+    uint32_t workers; /* 0 = one per core */
     size_t body_max, body_memory;
     bool reply_headers;     /* x-hotspare-*; on */
     bool log_requests;      /* access log; on */

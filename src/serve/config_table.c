@@ -94,6 +94,14 @@ const struct config_row config_rows[] = {
      .help = "How long it stays open the first time; doubles with each repeat."},
     {"breaker.max_open", CONFIG_DURATION, "5m", 100 * MS, SECONDS(24 * 3600),
      IN_CONFIG(breaker.open_max), .help = "How long it stays open at most."},
+    {"hedge", CONFIG_SECTION,
+     .help = "Asking the next target, too, when one is later with its first word than it usually "
+             "is. Both may be billed. Off unless it has a budget."},
+    {"hedge.budget", CONFIG_COUNT, "0", 0, 50, IN_CONFIG(hedge.budget), .restart = true,
+     .help = "Percent of all requests that may be asked twice, over any time. 0: none."},
+    {"hedge.after", CONFIG_COUNT, "95", 50, 99, IN_CONFIG(hedge.after), .restart = true,
+     .help = "Late is a stream that has no first word when this percentage of the target's last "
+             "streams had theirs. Learnt per target and model, from 50 streams on."},
     {"return", CONFIG_SECTION, .help = "How conversations go back to a target after an outage."},
     {"return.ramp", CONFIG_DURATION, "30s", 0, SECONDS(3600), IN_CONFIG(breaker.ramp),
      .help =

@@ -109,9 +109,10 @@ void metrics_count(struct metrics *m, const struct exchange_report *r,
     add(&m->requests[r->door->id][r->outcome][row], 1);
     for (size_t i = 0; i < r->attempt_count; i++) {
         const struct exchange_attempt *at = &r->attempts[i];
-        size_t result = at->cancelled ? CAUSE_COUNT : at->cause;
+        size_t result = at->outrun ? CAUSE_COUNT + 1 : at->cancelled ? CAUSE_COUNT : at->cause;
         add(&m->attempts[row_of(ctx, at->target)][result], 1);
     }
+    add(&m->hedges[r->hedge], 1);
     if (r->switched_from) {
         add(&m->switches[row_of(ctx, r->switched_from)][row][r->switch_cause], 1);
     }
@@ -167,8 +168,8 @@ static void line(struct scrape *s, uint64_t value, const char *format, ...)
 
 static const char *result_name(size_t cause)
 {
-    if (cause == CAUSE_COUNT)
-        return "cancelled";
+    if (cause >= CAUSE_COUNT)
+        return cause == CAUSE_COUNT ? "cancelled" : "outrun";
     return cause == CAUSE_NONE ? "ok" : cause_facts((enum cause)cause)->name;
 }
 
@@ -192,7 +193,7 @@ static void write_attempts(struct scrape *s)
 {
     head(s, "hotspare_attempts_total", "counter", "Attempts at targets by result.");
     for (size_t t = 0; t < s->names->count; t++)
-        for (size_t c = 0; c <= CAUSE_COUNT; c++) {
+        for (size_t c = 0; c <= CAUSE_COUNT + 1; c++) {
             uint64_t n = SUM(s, attempts[t][c]);
             if (n)
                 line(s, n, "hotspare_attempts_total{target=\"%s\",result=\"%s\"}", s->names->at[t],
@@ -219,6 +220,15 @@ static void write_switches(struct scrape *s)
     line(s, SUM(s, rescued[0]),
          "hotspare_rescues_total{phase=\"before_first_token\",result=\"ok\"}");
     line(s, SUM(s, rescued[1]), "hotspare_rescues_total{phase=\"mid_stream\",result=\"ok\"}");
+}
+
+static void write_hedges(struct scrape *s)
+{
+    head(s, "hotspare_hedges_total", "counter",
+         "Requests asked at a second target because the first was late; both may be billed.");
+    for (size_t e = HEDGE_WON; e < HEDGE_ENDS; e++)
+        line(s, SUM(s, hedges[e]), "hotspare_hedges_total{result=\"%s\"}",
+             exchange_hedge_name((enum hedge_end)e));
 }
 
 static void write_tokens(struct scrape *s)
@@ -283,6 +293,7 @@ enum err metrics_write(struct metrics *const *workers, size_t count,
     struct scrape s = {workers, count, names, out, ERR_OK};
     write_requests(&s);
     write_attempts(&s);
+    write_hedges(&s);
     write_switches(&s);
     write_tokens(&s);
     write_histograms(&s);

@@ -35,7 +35,8 @@ enum metrics_token {
 
 struct metrics { /* one per worker; written by its thread, read by any */
     atomic_ullong requests[DIALECT_COUNT][OUTCOME_COUNT][METRICS_TARGETS];
-    atomic_ullong attempts[METRICS_TARGETS][CAUSE_COUNT + 1]; /* the last: cancelled */
+    atomic_ullong attempts[METRICS_TARGETS][CAUSE_COUNT + 2]; /* the last: cancelled, outrun */
+    atomic_ullong hedges[HEDGE_ENDS];
     atomic_ullong switches[METRICS_TARGETS][METRICS_TARGETS][CAUSE_COUNT];
     atomic_ullong rescued[2]; /* complete answers after the lead had failed: before the first word,
                                  in the middle */

@@ -60,6 +60,7 @@ static void make_route(struct routing *r, size_t i)
         to->links[k] =
             (struct relay_link){&r->targets[link->target], json_content(&r->arena, link->model)};
         to->breakers[k] = r->snapshot->breakers[link->breaker];
+        to->ttfts[k] = r->snapshot->ttfts[link->breaker];
     }
 }
 

@@ -18,6 +18,7 @@ struct named_breaker {
     struct named_breaker *next;
     char *name;
     struct breaker breaker;
+    struct ttft ttft;
 };
 
 void service_init(struct service *s, usec wall)
@@ -37,6 +38,7 @@ static void free_breakers(struct named_breaker *b)
     while (b) {
         struct named_breaker *next = b->next;
         pthread_mutex_destroy(&b->breaker.lock);
+        ttft_deinit(&b->ttft);
         mem_free(b->name);
         mem_free(b);
         b = next;
@@ -79,6 +81,7 @@ void snapshot_unref(struct snapshot *s)
         affinity_unref(s->affinities[i]);
     client_keys_free(s->keys);
     mem_free(s->breakers);
+    mem_free(s->ttfts);
     mem_free(s->affinities);
     mem_free(s->tls);
     mem_free(s->ca_marks);
@@ -118,8 +121,8 @@ static struct span credential_lines(const struct config_target *t)
     return buf_span(&line); /* the snapshot keeps the memory */
 }
 
-static struct breaker *breaker_named(struct service *s, const char *name,
-                                     const struct breaker_config *config)
+static struct named_breaker *breaker_named(struct service *s, const char *name,
+                                           const struct breaker_config *config)
 {
     struct named_breaker *b = s->breakers;
     while (b && strcmp(b->name, name) != 0)
@@ -128,13 +131,14 @@ static struct breaker *breaker_named(struct service *s, const char *name,
         b = mem_new(struct named_breaker);
         b->name = mem_strdup(name);
         breaker_init(&b->breaker, config);
+        ttft_init(&b->ttft);
         b->next = s->breakers;
         s->breakers = b;
     }
     pthread_mutex_lock(&b->breaker.lock);
     b->breaker.config = *config;
     pthread_mutex_unlock(&b->breaker.lock);
-    return &b->breaker;
+    return b;
 }
 
 static void name_breakers(struct service *s, struct snapshot *snap)
@@ -146,7 +150,9 @@ static void name_breakers(struct service *s, struct snapshot *snap)
             char name[512];
             (void)snprintf(name, sizeof name, "%s/%s", c->targets[link->target].name,
                            link->model ? link->model : "");
-            snap->breakers[link->breaker] = breaker_named(s, name, &c->breaker);
+            struct named_breaker *b = breaker_named(s, name, &c->breaker);
+            snap->breakers[link->breaker] = &b->breaker;
+            snap->ttfts[link->breaker] = &b->ttft;
         }
 }
 
@@ -273,6 +279,7 @@ static struct snapshot *snapshot_new(struct config *c)
     snap->config = c;
     size_t n = c->target_count ? c->target_count : 1;
     snap->breakers = mem_zalloc((c->breaker_count + 1) * sizeof *snap->breakers);
+    snap->ttfts = mem_zalloc((c->breaker_count + 1) * sizeof *snap->ttfts);
     snap->affinities = mem_zalloc((c->route_count + 1) * sizeof *snap->affinities);
     snap->tls = mem_zalloc(n * sizeof *snap->tls);
     snap->ca_marks = mem_zalloc(n * sizeof *snap->ca_marks);
@@ -306,6 +313,8 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
         snap->target_ids[i] = metrics_names_row(&s->names, c->targets[i].name);
     name_breakers(s, snap);
     struct snapshot *old = s->current;
+    if (!old) /* the workers read it without a lock: a reload changes nothing of it */
+        hedge_init(&s->hedge, c->hedge.budget, c->hedge.after);
     s->current = snap;
     pthread_mutex_unlock(&s->lock);
     snapshot_unref(old);

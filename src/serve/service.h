@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "relay/affinity.h"
 #include "relay/budget.h"
+#include "relay/hedge.h"
 #include "relay/refused.h"
 #include "relay/learned.h"
 #include "serve/config.h"
@@ -29,6 +30,7 @@ struct snapshot {
     atomic_int refs;
     struct config *config;
     struct breaker **breakers;    /* config->breaker_count; belong to the service */
+    struct ttft **ttfts;          /* beside them */
     struct affinity **affinities; /* one per route; NULL where there is nothing to choose */
     struct tls_client **tls;      /* one per target; NULL where plain */
     struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
@@ -45,6 +47,7 @@ struct service {
     struct snapshot *current;
     struct named_breaker *breakers;
     struct budget budget;
+    struct hedge hedge;     /* as configured at the start */
     struct refused refused; /* thinking that targets do not take back */
     struct learned learned;
     struct metrics_names names;

@@ -127,6 +127,7 @@ static void make_relay(struct worker *w)
     w->relay = (struct relay){.loop = w->loop,
                               .pool = w->pool,
                               .budget = &w->service->budget,
+                              .hedge = w->service->hedge.percent ? &w->service->hedge : NULL,
                               .refused = &w->service->refused,
                               .learned = &w->service->learned,
                               .route_for = route_for,

@@ -99,6 +99,8 @@ struct world {
     struct relay relay;
     struct budget budget;
     struct refused refused;
+    struct hedge hedge;
+    struct ttft ttfts[UPSTREAMS];
     struct breaker breakers[UPSTREAMS];
     struct relay_target targets[UPSTREAMS];
     struct relay_route route;
@@ -482,10 +484,20 @@ static const struct relay_route *route_for(void *ctx, struct request *r, struct 
     return &((struct world *)ctx)->route;
 }
 
+static int hedges[HEDGE_ENDS]; /* of all worlds */
+
 static void on_done(void *ctx, const struct exchange_report *report)
 {
     struct world *w = ctx;
+    size_t outrun = 0;
     w->reports++;
+    hedges[report->hedge]++;
+    for (size_t i = 0; i < report->attempt_count; i++)
+        outrun += report->attempts[i].outrun;
+    if (report->hedge == HEDGE_LOST)
+        assert_int_equal(outrun, 1);
+    assert_true(outrun <= (report->hedge == HEDGE_WON || report->hedge == HEDGE_LOST));
+    assert_true(w->relay.hedge || report->hedge == HEDGE_NONE);
     assert_true(report->attempt_count <= EXCHANGE_ATTEMPTS_MAX);
 }
 
@@ -694,9 +706,17 @@ static void build(struct world *w, uint64_t seed)
     for (int i = 0; i < UPSTREAMS; i++)
         build_upstream(w, i);
     w->route.count = 1 + below(w, UPSTREAMS);
+    hedge_init(&w->hedge, 100, 95);
+    for (int i = 0; i < UPSTREAMS; i++) { /* as if most streams so far had begun within 20 ms */
+        ttft_init(&w->ttfts[i]);
+        for (int n = 0; n < TTFT_LEAST; n++)
+            ttft_note(&w->ttfts[i], 20 * USEC_PER_MS);
+        w->route.ttfts[i] = &w->ttfts[i];
+    }
     w->relay = (struct relay){.loop = w->loop,
                               .pool = w->pool,
                               .budget = &w->budget,
+                              .hedge = seed % 2 ? &w->hedge : NULL,
                               .refused = &w->refused,
                               .reply_headers = true,
                               .route_for = route_for,
@@ -725,6 +745,8 @@ static void tear_down(struct world *w)
         server_free(w->ups[i].server);
     relay_deinit(&w->relay);
     refused_deinit(&w->refused);
+    for (int i = 0; i < UPSTREAMS; i++)
+        ttft_deinit(&w->ttfts[i]);
     pool_free(w->pool);
     pool_free(w->client_pool);
     (void)sim_run_until(w->loop, loop_now(w->loop) + 1);
@@ -818,6 +840,10 @@ static void every_exchange_ends_in_an_answer_or_an_honest_error(void **state)
         current_seed = seed;
         run_world(seed, true, &answers, &errors, &continued);
     }
+    (void)fprintf(stderr, "# hedged: %d won, %d lost, %d failed\n", hedges[HEDGE_WON],
+                  hedges[HEDGE_LOST], hedges[HEDGE_FAILED]);
+    assert_true(one ||
+                (hedges[HEDGE_WON] > 0 && hedges[HEDGE_LOST] > 0 && hedges[HEDGE_FAILED] > 0));
     (void)fprintf(stderr,
                   "# %llu worlds, %d complete answers, %d honest errors; asked %d times to go on\n",
                   (unsigned long long)runs, answers, errors, continued);

@@ -99,6 +99,25 @@ static void chain_tells_the_soonest_time_any_of_them_asked_for(void **state)
     assert_int_equal(chain_retry_in(&f.walk, 40 * SEC), 1); /* its time has come */
 }
 
+static void chain_asks_beside_only_who_is_well_and_untried(void **state)
+{
+    (void)state;
+    struct fixture f;
+    size_t link;
+    fixture_begin(&f, 4);
+    open_breaker(&f, 1, 60 * SEC);
+    expect_pick(&f, SEC, 0, false);
+    assert_true(chain_beside(&f.walk, SEC, &link));
+    assert_int_equal(link, 2); /* 0 is under way, 1 open */
+    failed(&f, 2, CAUSE_OVERLOADED, 0, SEC);
+    assert_true(chain_beside(&f.walk, SEC, &link));
+    assert_int_equal(link, 3);
+    assert_false(chain_beside(&f.walk, SEC, &link)); /* nobody is forced, nothing repeated */
+    assert_int_equal(f.walk.attempts, 3);
+    failed(&f, 0, CAUSE_OVERLOADED, 0, SEC);
+    expect_pick(&f, SEC, 1, true); /* the walk goes on as ever */
+}
+
 static void chain_skips_open_breakers_and_what_cannot_carry_the_request(void **state)
 {
     (void)state;
@@ -409,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_picks_in_order_without_waiting),
         cmocka_unit_test(chain_asks_in_another_order_when_told),
+        cmocka_unit_test(chain_asks_beside_only_who_is_well_and_untried),
         cmocka_unit_test(chain_tells_the_soonest_time_any_of_them_asked_for),
         cmocka_unit_test(chain_skips_open_breakers_and_what_cannot_carry_the_request),
         cmocka_unit_test(chain_never_refuses_the_last_one_left),
