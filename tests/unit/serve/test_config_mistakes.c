@@ -59,7 +59,7 @@ static const struct row rows[] = {
      "is known\n"},
     {"a merge key", T "<<: { workers: 1 }\n",
      "3:1: error: <<: unknown key // remove it; known here: listen, admin, tls, admin_tls, "
-     "workers, keys, targets, models, deadlines, breaker, return, body_max, body_memory, "
+     "workers, keys, targets, models, deadlines, breaker, hedge, return, body_max, body_memory, "
      "reply_headers, "
      "log_requests, access_log, state_dir\n"},
     {"a directive",
