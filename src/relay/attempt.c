@@ -46,24 +46,51 @@ static bool forwards_field(struct span name)
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
-static enum err write_fields(struct exchange *x, const struct relay_target *target, bool streaming)
+/* A cloud gets what says who asks; Vertex takes beta flags as a field, Bedrock in the body. */
+static bool forwards_to_cloud(const struct cloud *c, struct span name)
 {
+    return span_iis(name, "user-agent") || span_iis(name, "traceparent") ||
+           (c->kind == TARGET_VERTEX && span_iis(name, "anthropic-beta"));
+}
+
+static enum err write_client_fields(struct exchange *x, const struct cloud *cloud, struct buf *to)
+{
+    const struct http_head *head = request_head(x->request);
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && x->attempt.passthrough && i < head->field_count; i++) {
+        struct span name = head->fields[i].name;
+        if (cloud ? forwards_to_cloud(cloud, name) : forwards_field(name))
+            e = h1_write_field(to, name, head->fields[i].value);
+    }
+    bool versioned = x->attempt.passthrough && http_field_get(head, "anthropic-version").at;
+    bool claude = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    if (e == ERR_OK && claude && !versioned && !cloud)
+        e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
+    return e;
+}
+
+static const char *accepts(const struct exchange *x, const struct cloud *cloud)
+{
+    if (cloud)
+        return cloud_accepts(cloud, x->stream);
+    return x->stream ? "text/event-stream" : "application/json";
+}
+
+static enum err write_fields(struct exchange *x)
+{
+    const struct relay_target *target = x->attempt.link->target;
     struct buf *to = &x->relay->scratch;
     buf_reset(to);
-    const struct http_head *head = request_head(x->request);
-    enum err e =
-        buf_add_cstr(to, "content-type: application/json\r\naccept-encoding: identity\r\n");
+    enum err e = buf_printf(
+        to, "content-type: application/json\r\naccept-encoding: identity\r\naccept: %s\r\n",
+        accepts(x, target->cloud));
     if (e == ERR_OK)
-        e = buf_add_cstr(to, streaming ? "accept: text/event-stream\r\n"
-                                       : "accept: application/json\r\n");
-    for (size_t i = 0; e == ERR_OK && x->attempt.passthrough && i < head->field_count; i++)
-        if (forwards_field(head->fields[i].name))
-            e = h1_write_field(to, head->fields[i].name, head->fields[i].value);
-    bool versioned = x->attempt.passthrough && http_field_get(head, "anthropic-version").at;
-    if (e == ERR_OK && target->dialect->id == DIALECT_ANTHROPIC && !versioned)
-        e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
+        e = write_client_fields(x, target->cloud, to);
     if (e == ERR_OK)
         e = buf_add(to, target->credentials);
+    if (e == ERR_OK && target->cloud)
+        e = cloud_sign(target->cloud, x->attempt.path, &x->attempt.body, loop_wall(x->relay->loop),
+                       to);
     if (e == ERR_OK)
         x->attempt.fields = arena_copy(x->arena, buf_span(to));
     return e;
@@ -93,9 +120,30 @@ static bool passes_through(struct exchange *x, const struct relay_target *target
     return exchange_read(x, &ignored) != ERR_OK || !dialect_has_standin_thinking(&x->canonical);
 }
 
-static void pass_body(struct exchange *x, struct span model)
+static struct span asked_model(const struct exchange *x, const struct relay_link *link)
 {
-    if (model.len == 0 || span_eq(model, x->model))
+    return link->model.len ? link->model : x->model;
+}
+
+static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = json_unescape(asked_model(x, link), x->arena), betas = SPAN_EMPTY;
+    struct capability cap = capability_preset(link->target->kind, model);
+    bool left_out = false;
+    if (link->target->kind == TARGET_BEDROCK)
+        betas = cloud_betas(http_field_get(request_head(x->request), "anthropic-beta"), x->arena,
+                            &left_out);
+    if (left_out)
+        lossy_add(&x->lossy, LOSSY_OTHER);
+    dialect_pass_to_cloud(&x->doc, &cap, betas, &x->attempt.body);
+}
+
+static void pass_body(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = link->model;
+    if (link->target->cloud)
+        pass_to_cloud(x, link);
+    else if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
     else
         dialect_replace_model(&x->doc, model, &x->attempt.body);
@@ -121,7 +169,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     enum err e = exchange_read(x, problem);
     if (e != ERR_OK)
         return e;
-    struct span model = link->model.len ? link->model : x->model;
+    struct span model = asked_model(x, link);
     struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
     if (x->splice.asked_in_words & BIT(x->attempt.index))
         cap.prefill = false;
@@ -180,12 +228,21 @@ static usec first_deadline(struct exchange *x, usec now)
     return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
 }
 
-static struct span request_target(struct exchange *x, const struct relay_target *target)
+static enum err write_path(struct exchange *x, struct chat_problem *problem)
 {
+    const struct relay_link *link = x->attempt.link;
+    const struct relay_target *target = link->target;
+    if (target->cloud) {
+        struct span model = json_unescape(asked_model(x, link), x->arena);
+        problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
+        return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
+    }
     struct span query = request_query(x->request);
-    if (!x->attempt.passthrough || query.len == 0)
-        return target->path;
-    return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+    x->attempt.path = target->path;
+    if (x->attempt.passthrough && query.len > 0)
+        x->attempt.path =
+            arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+    return ERR_OK;
 }
 
 /* What an earlier attempt said was never given to the client. */
@@ -223,10 +280,12 @@ void attempt_begin(struct exchange *x, size_t link_index)
     struct chat_problem problem = {0};
     enum err e = ERR_OK;
     if (at->passthrough)
-        pass_body(x, link->model);
+        pass_body(x, link);
     else
         e = translate_body(x, link, &problem);
-    if (e == ERR_OK && write_fields(x, link->target, x->stream) != ERR_OK) {
+    if (e == ERR_OK)
+        e = write_path(x, &problem);
+    if (e == ERR_OK && write_fields(x) != ERR_OK) {
         e = ERR_UNSUPPORTED;
         problem.text = SPAN("The request's headers are too large to pass on.");
     }
@@ -238,7 +297,7 @@ void attempt_begin(struct exchange *x, size_t link_index)
     x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
     at->deadline = first_deadline(x, now);
     struct call_request req = {.method = SPAN("POST"),
-                               .target = request_target(x, link->target),
+                               .target = at->path,
                                .fields = at->fields,
                                .body = &at->body,
                                .connect_time = x->relay->deadlines.connect};
@@ -256,6 +315,8 @@ void attempt_drop(struct exchange *x)
     at->call = NULL;
     buf_deinit(&at->gathered);
     sse_deinit(&at->sse);
+    if (at->frames)
+        cloud_stream_deinit(at->frames);
 }
 
 /* ---- failing ---- */
@@ -271,6 +332,8 @@ static void fail(struct exchange *x, enum err err, enum call_stage stage,
     if (error_status) {
         f.body = arena_copy(x->arena, buf_span(&at->gathered));
         at->link->target->dialect->read_error(x->arena, at->status, f.body, &f.error);
+        if (f.error.code.len == 0)
+            f.error.code = cloud_error_word(at->reply_fields, at->reply_field_count);
         f.fields = at->reply_fields;
         f.field_count = at->reply_field_count;
     } else if (at->told_error) {
@@ -424,10 +487,11 @@ static void observe(void *ctx, const struct chat_event *e)
 
 static bool relays_field(struct span name)
 {
-    static const struct span prefixes[] = {
-        SPAN_INIT("request-id"),     SPAN_INIT("x-request-id"),  SPAN_INIT("anthropic-"),
-        SPAN_INIT("openai-"),        SPAN_INIT("x-ratelimit-"),  SPAN_INIT("retry-after"),
-        SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"), SPAN_INIT("cf-ray")};
+    static const struct span prefixes[] = {SPAN_INIT("request-id"),     SPAN_INIT("x-request-id"),
+                                           SPAN_INIT("anthropic-"),     SPAN_INIT("openai-"),
+                                           SPAN_INIT("x-ratelimit-"),   SPAN_INIT("retry-after"),
+                                           SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"),
+                                           SPAN_INIT("cf-ray"),         SPAN_INIT("x-amzn-")};
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
@@ -459,12 +523,20 @@ static void on_head(void *ctx, const struct http_head *head)
     keep_fields(x, head);
     if (head->status < 200 || head->status > 299)
         return; /* an error body follows */
-    bool events = span_istarts(at->content_type, SPAN("text/event-stream"));
+    bool framed = span_istarts(at->content_type, SPAN("application/vnd.amazon.eventstream"));
+    const struct cloud *cloud = at->link->target->cloud;
+    bool events = cloud && cloud->kind == TARGET_BEDROCK
+                      ? framed
+                      : span_istarts(at->content_type, SPAN("text/event-stream"));
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     at->streaming = events && x->stream;
+    if (at->streaming && framed) {
+        at->frames = arena_new(x->arena, struct cloud_stream);
+        cloud_stream_init(at->frames, EVENT_MAX);
+    }
     if (x->stream ? !events : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, head, false,
-             x->stream ? "a stream was asked for, and the 200 is not text/event-stream"
+             x->stream ? "a stream was asked for, and the 200 is none"
                        : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
         answer_stream_begin(x);
@@ -529,18 +601,27 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     return true;
 }
 
+static enum err next_event(struct attempt *at, struct span bytes, size_t *used,
+                           struct sse_event *out)
+{
+    return at->frames ? cloud_stream_next(at->frames, bytes, used, out)
+                      : sse_next(&at->sse, bytes, used, out);
+}
+
 static bool take_stream(struct exchange *x, struct span bytes)
 {
     struct attempt *at = &x->attempt;
     while (bytes.len > 0) {
         struct sse_event e;
         size_t used;
-        enum err err = sse_next(&at->sse, bytes, &used, &e);
+        enum err err = next_event(at, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             break;
         if (err != ERR_OK) {
-            fail_broken(x, err, "an event is longer than 8 MiB");
+            fail_broken(x, err,
+                        err == ERR_LIMIT ? "an event is longer than 8 MiB"
+                                         : "the event stream is damaged");
             return false;
         }
         if (!take_event(x, &e))

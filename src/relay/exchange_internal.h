@@ -40,6 +40,7 @@ struct attempt {
     bool passthrough;
     bool reported; /* its breaker has been told */
     struct pieces body;
+    struct span path;   /* with its query */
     struct span fields; /* request header lines, credentials last */
     int status;
     bool streaming; /* a 2xx event stream is being read */
@@ -50,7 +51,8 @@ struct attempt {
     const struct http_field *reply_fields;
     size_t reply_field_count;
     struct sse sse;
-    struct buf gathered; /* whole bodies */
+    struct cloud_stream *frames; /* NULL: the stream is plain server-sent events */
+    struct buf gathered;         /* whole bodies */
     struct reply_reader *reader;
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;

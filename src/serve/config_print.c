@@ -120,7 +120,7 @@ static void show_target(const struct show *s, const struct config_target *t)
         config_put(s->out, "    %s: ", name.at);
         (void)config_write_value(row, t, s->out);
         if (row->type == CONFIG_SECRET)
-            end_secret_line(s, &t->key);
+            end_secret_line(s, (const void *)((const char *)t + row->offset));
         else
             config_put(s->out, "\n");
     }

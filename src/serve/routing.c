@@ -16,6 +16,36 @@ struct routing {
     struct relay_route *routes;
 };
 
+static struct span secret_span(const struct config_secret *s)
+{
+    return (struct span){s->value.at, s->value.len};
+}
+
+static const struct cloud *make_bedrock(struct routing *r, size_t i, const struct origin *origin)
+{
+    const struct config_target *from = &r->snapshot->config->targets[i];
+    struct cloud *c = arena_new(&r->arena, struct cloud);
+    *c = (struct cloud){
+        .kind = TARGET_BEDROCK,
+        .base = arena_printf(&r->arena, "%.*s/model/", SPAN_FMT(from->url.path)),
+        .host = origin_host(origin),
+        .region = span_from(from->region),
+        .aws = {secret_span(&from->access_key), secret_span(&from->secret_key),
+                secret_span(&from->session_token)},
+    };
+    return c;
+}
+
+static const struct cloud *make_cloud(struct routing *r, size_t i, const struct origin *origin)
+{
+    switch (r->snapshot->config->targets[i].kind) {
+    case TARGET_BEDROCK:
+        return make_bedrock(r, i, origin);
+    default:
+        return NULL;
+    }
+}
+
 static void make_target(struct routing *r, size_t i, struct pool *pool)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
@@ -33,6 +63,7 @@ static void make_target(struct routing *r, size_t i, struct pool *pool)
         .origin = pool_origin(pool, &from->url, r->snapshot->tls[i]),
         .context = from->context,
     };
+    r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */

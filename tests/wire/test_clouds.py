@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Claude in other clouds, as loopback servers play them: signatures are checked by an independent
+implementation, streams are cut and damaged, tokens are refused and run out. No real cloud is called.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import *  # noqa: E402,F403
+from harness import Serve, Standin, words  # noqa: E402
+from clouds import Bedrock  # noqa: E402
+
+ASK = {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "content": "x"}]}
+MODEL = "eu.anthropic.claude-x-v1:0"
+PATH = "/model/eu.anthropic.claude-x-v1%3A0/"
+
+
+def text_of(reply):
+    """The text of a streamed answer that must have ended well."""
+    events = sse_events(reply.text)
+    expect(events[-1][0], "message_stop", f"the last event of {reply.text}")
+    deltas = [json.loads(d)["delta"] for n, d in events if n == "content_block_delta"]
+    return "".join(d.get("text", "") for d in deltas)
+
+
+def stream(s, **more):
+    return post_json(s.url + "/v1/messages", dict(ASK, stream=True, **more), {"anthropic-version": "2023-06-01"})
+
+
+def whole_and_stream():
+    with Bedrock() as up, Serve({"aws": up.settings()}, chain=[f"aws/{MODEL}"], env=up.env) as s:
+        reply = post_json(s.url + "/v1/messages?beta=true", dict(ASK, unknown={"a": [1.50, "\\u00e9"]}),
+                          {"anthropic-beta": "context-1m-2025-08-07,claude-code-20250219,not-invented-yet"})
+        expect((reply.status, reply.json["content"][0]["text"]), (200, "one two three"), f"the whole answer {reply.text}")
+        expect(up.last()["target"], PATH + "invoke", "path")
+        sent = json.loads(up.last()["body"])
+        expect(sent, {"anthropic_version": "bedrock-2023-05-31", "anthropic_beta": ["context-1m-2025-08-07"], "max_tokens": 50, "messages": ASK["messages"],
+                      "unknown": {"a": [1.5, "\\u00e9"]}}, "body")
+        expect_true("anthropic-beta" not in up.last()["fields"], "the beta flags went as a field, too")
+        expect(reply.headers.get("x-hotspare-lossy"), "other_fields", "what is said of the flag left out")
+        reply = stream(s)
+        expect(text_of(reply), "one two three", "the stream's text")
+        expect(up.last()["target"], PATH + "invoke-with-response-stream", "path")
+        expect_true("stream" not in json.loads(up.last()["body"]), "stream is in the body")
+        expect([n for n, d in sse_events(reply.text)][:2], ["message_start", "content_block_start"], "the first events")
+
+
+def chat_client_and_tools():
+    """Another dialect's client gets the same, translated; the tool call is whole."""
+    with Bedrock(tool=("look", {"q": "a\"b", "n": 1})) as up, Serve({"aws": up.settings()}, chain=[f"aws/{MODEL}"], env=up.env) as s:
+        ask = {"model": "gpt-x", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]}
+        reply = post_json(s.url + "/v1/chat/completions", dict(ask, stream=True))
+        chunks = [json.loads(d) for _, d in sse_events(reply.text) if d != "[DONE]"]
+        calls = [c["choices"][0]["delta"].get("tool_calls") for c in chunks if c["choices"]]
+        arguments = "".join(c[0]["function"].get("arguments", "") for c in calls if c)
+        expect(json.loads(arguments), {"q": "a\"b", "n": 1}, "the tool's arguments")
+        sent = json.loads(up.last()["body"])
+        expect((sent["anthropic_version"], "model" in sent, "stream" in sent, sent["tools"][0]["name"]), ("bedrock-2023-05-31", False, False, "look"), "body")
+        reply = post_json(s.url + "/v1/chat/completions", ask)
+        expect(reply.json["choices"][0]["message"]["content"], "one two three", "the whole answer")
+
+
+def api_key():
+    with Bedrock() as up:
+        up.key = "bedrock-api-key-0123456789"
+        settings = {"kind": "bedrock", "url": up.url, "region": "us-east-1", "key": "env:KEY"}
+        with Serve({"aws": settings}, chain=[f"aws/{MODEL}"], env={"KEY": up.key}) as s:
+            expect(text_of(stream(s)), "one two three", "text")
+
+
+def wrong_secret():
+    """A refused signature is a bad key, and somebody else answers."""
+    with Bedrock() as up, Standin("spare", words=4) as spare:
+        env = dict(up.env, CLOUD_SECRET="another-secret")
+        with Serve({"aws": up.settings(), "spare": spare.speaks("openai")}, chain=[f"aws/{MODEL}", "spare/x"], env=env) as s:
+            reply = stream(s)
+            expect(text_of(reply), words(4), "text")
+            expect(reply.headers.get("x-hotspare-switched"), "aws>spare; key_bad", "the reason")
+        with Serve({"aws": up.settings()}, chain=[f"aws/{MODEL}"], env=env) as s:
+            reply = stream(s)
+            expect_true(reply.status >= 500 and reply.json["type"] == "error", f"alone: {reply.status} {reply.text}")
+
+
+def fails_over(mode, cause):
+    """The stream dies after "one two": the next target goes on, and the client sees one answer."""
+    with Bedrock() as up, Standin("spare", words=4) as spare:
+        up.mode = mode
+        with Serve({"aws": up.settings(), "spare": spare.speaks("anthropic")}, chain=[f"aws/{MODEL}", "spare/x"], env=up.env) as s:
+            got = b""
+            with urllib.request.urlopen(urllib.request.Request(s.url + "/v1/messages", json.dumps(dict(ASK, stream=True)).encode(), {"content-type": "application/json"}), timeout=60) as reply:
+                while piece := reply.read1(65536):
+                    got += piece
+                    if b" two" in got:
+                        up.go.set()
+            events = sse_events(got.decode())
+            text = "".join(json.loads(d)["delta"].get("text", "") for n, d in events if n == "content_block_delta")
+            expect((text[:7], text.replace("one two", "").strip(), events[-1][0]), ("one two", words(4), "message_stop"), f"the joined answer {text!r}, {got.decode()}")
+            expect(got.count(b"event: message_start"), 1, "beginnings")
+            expect(len(up.seen), 1, "requests to Bedrock")
+            s.wait_for(cause)
+
+
+def throttled():
+    with Bedrock() as up, Standin("spare", words=4) as spare:
+        up.mode = "throttled"
+        with Serve({"aws": up.settings(), "spare": spare.speaks("anthropic")}, chain=[f"aws/{MODEL}", "spare/x"], env=up.env) as s:
+            reply = post_json(s.url + "/v1/messages", ASK)
+            expect((reply.status, reply.headers.get("x-hotspare-switched")), (200, "aws>spare; rate_limited"), "status and reason")
+        with Serve({"aws": up.settings()}, chain=[f"aws/{MODEL}"], env=up.env) as s:
+            reply = post_json(s.url + "/v1/messages", ASK)
+            expect(reply.json["type"], "error", f"Bedrock's error in Claude's form: {reply.text}")
+
+
+def other_models():
+    with Bedrock() as up, Standin("spare", words=4) as spare:
+        with Serve({"aws": up.settings(), "spare": spare.speaks("anthropic")}, chain=["aws/amazon.nova-lite-v1:0", "spare/x"], env=up.env) as s:
+            expect((post_json(s.url + "/v1/messages", ASK).status, len(up.seen)), (200, 0), "status, and requests to Bedrock")
+
+
+for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_that_an_independent_one_equals", whole_and_stream),
+                   ("a_chat_client_gets_bedrocks_tool_call_translated", chat_client_and_tools),
+                   ("a_bedrock_api_key_goes_as_bearer_without_a_signature", api_key),
+                   ("a_refused_signature_is_a_bad_key", wrong_secret),
+                   ("a_stream_cut_inside_a_frame_is_gone_on_with_elsewhere", lambda: fails_over("cut", "broken_stream")),
+                   ("a_frame_with_a_wrong_checksum_is_a_broken_stream", lambda: fails_over("crc", "broken_stream")),
+                   ("an_exception_in_the_stream_is_read_for_its_cause", lambda: fails_over("throttlingException", "rate_limited")),
+                   ("a_models_own_failure_in_the_stream_is_transient", lambda: fails_over("modelStreamErrorException", "transient")),
+                   ("bedrocks_errors_are_told_in_claudes_form", throttled),
+                   ("a_model_that_is_no_claude_is_not_asked_for", other_models)):
+    with claim(name):
+        test()
+finish()
