@@ -88,6 +88,8 @@ static enum err write_fields(struct exchange *x)
         e = write_client_fields(x, target->cloud, to);
     if (e == ERR_OK)
         e = buf_add(to, target->credentials);
+    if (e == ERR_OK && x->attempt.access.len)
+        e = buf_printf(to, "authorization: Bearer %.*s\r\n", SPAN_FMT(x->attempt.access));
     if (e == ERR_OK && target->cloud)
         e = cloud_sign(target->cloud, x->attempt.path, &x->attempt.body, loop_wall(x->relay->loop),
                        to);
@@ -258,6 +260,34 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
+static void on_token(void *ctx, enum err e, const char *why);
+
+/* ERR_OK: the request is on its way, or waits for its access token. */
+static enum err start(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    const struct relay_target *target = at->link->target;
+    if (target->cloud && target->cloud->token) {
+        struct span token;
+        at->token = (struct token_wait){.done = on_token, .ctx = x};
+        if (access_token_get(target->cloud->token, &at->token, &token) != ERR_OK)
+            return ERR_OK;
+        at->access = arena_copy(x->arena, token);
+    }
+    enum err e = write_fields(x);
+    if (e != ERR_OK)
+        return e;
+    struct call_request req = {.method = SPAN("POST"),
+                               .target = at->path,
+                               .fields = at->fields,
+                               .body = &at->body,
+                               .connect_time = x->relay->deadlines.connect};
+    at->call = call_start(x->relay->pool, target->origin, &req, &call_events, x);
+    return ERR_OK;
+}
+
+#define FIELDS_TOO_LARGE SPAN("The request's headers are too large to pass on.")
+
 void attempt_begin(struct exchange *x, size_t link_index)
 {
     const struct relay_link *link = &x->route->links[link_index];
@@ -285,23 +315,17 @@ void attempt_begin(struct exchange *x, size_t link_index)
         e = translate_body(x, link, &problem);
     if (e == ERR_OK)
         e = write_path(x, &problem);
-    if (e == ERR_OK && write_fields(x) != ERR_OK) {
-        e = ERR_UNSUPPORTED;
-        problem.text = SPAN("The request's headers are too large to pass on.");
+    if (e == ERR_OK) {
+        make_reader(x);
+        problem.text = FIELDS_TOO_LARGE;
+        e = start(x);
     }
     if (e != ERR_OK) {
         exchange_attempt_unfit(x, link_index, &problem);
         return;
     }
-    make_reader(x);
     x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
     at->deadline = first_deadline(x, now);
-    struct call_request req = {.method = SPAN("POST"),
-                               .target = at->path,
-                               .fields = at->fields,
-                               .body = &at->body,
-                               .connect_time = x->relay->deadlines.connect};
-    at->call = call_start(x->relay->pool, link->target->origin, &req, &call_events, x);
     exchange_rearm(x);
 }
 
@@ -311,6 +335,7 @@ void attempt_drop(struct exchange *x)
     if (!at->open)
         return;
     at->open = false;
+    access_token_forget(&at->token);
     call_cancel(at->call);
     at->call = NULL;
     buf_deinit(&at->gathered);
@@ -351,6 +376,27 @@ static void fail(struct exchange *x, enum err err, enum call_stage stage,
     f.cause = cause_of(&evidence, loop_wall(x->relay->loop), &f.retry_after);
     f.why = why && why[0] ? arena_cstr(x->arena, span_from(why)) : NULL;
     exchange_attempt_failed(x, &f);
+}
+
+/* No token: the account's fault is told as the refused key it is. */
+static void on_token(void *ctx, enum err e, const char *why)
+{
+    struct exchange *x = ctx;
+    struct attempt *at = &x->attempt;
+    struct chat_problem problem = {.text = FIELDS_TOO_LARGE};
+    if (e == ERR_OK) {
+        if (start(x) != ERR_OK)
+            exchange_attempt_unfit(x, at->index, &problem);
+        return;
+    }
+    if (e != ERR_PERMISSION) {
+        fail(x, e, CALL_CONNECT, NULL, false, why);
+        return;
+    }
+    at->status = 401;
+    if (buf_add_cstr(&at->gathered, why) != ERR_OK)
+        buf_reset(&at->gathered);
+    fail(x, ERR_OK, CALL_CONNECT, NULL, false, why);
 }
 
 static void fail_broken(struct exchange *x, enum err e, const char *why)
@@ -521,6 +567,8 @@ static void on_head(void *ctx, const struct http_head *head)
     struct attempt *at = &x->attempt;
     at->status = head->status;
     keep_fields(x, head);
+    if (head->status == 401 && at->access.len)
+        access_token_refused(at->link->target->cloud->token, at->access);
     if (head->status < 200 || head->status > 299)
         return; /* an error body follows */
     bool framed = span_istarts(at->content_type, SPAN("application/vnd.amazon.eventstream"));

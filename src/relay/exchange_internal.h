@@ -3,6 +3,7 @@
  * in the middle) and answer.c (what the client gets). Nobody else includes it. */
 #include "base/span.h"
 #include "http/sse.h"
+#include "relay/access_token.h"
 #include "relay/exchange.h"
 #include "relay/identity.h"
 #include "relay/pace.h"
@@ -40,8 +41,10 @@ struct attempt {
     bool passthrough;
     bool reported; /* its breaker has been told */
     struct pieces body;
-    struct span path;   /* with its query */
-    struct span fields; /* request header lines, credentials last */
+    struct span path;        /* with its query */
+    struct token_wait token; /* of a cloud */
+    struct span access;      /* the token that was used */
+    struct span fields;      /* request header lines, credentials last */
     int status;
     bool streaming; /* a 2xx event stream is being read */
     bool paused;

@@ -5,9 +5,12 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import socketserver
 import struct
+import subprocess
 import threading
+import time
 import urllib.parse
 import zlib
 
@@ -162,3 +165,74 @@ class Bedrock(Upstream):
         body, first = self.stream()
         more = {"first": first} if first else {}
         return 200, {"Content-Type": "application/vnd.amazon.eventstream", "cut": self.mode == "cut", **more}, body
+
+
+# ---- Vertex --------------------------------------------------------------------------------------------
+
+def unpadded(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class Vertex(Upstream):
+    """Claude on Vertex and, at /token, the endpoint that gives access tokens. token_mode and mode: what the next answers are like."""
+
+    def __init__(self, words=("one", "two", "three")):
+        super().__init__()
+        self.words, self.mode, self.token_mode, self.tokens, self.complaints = list(words), "good", "good", [], []
+        self.private = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, text=True, check=True).stdout
+        modulus = subprocess.run(["openssl", "rsa", "-modulus", "-noout"], input=self.private, capture_output=True, text=True, check=True).stdout
+        self.modulus = int(modulus.strip().split("=")[1], 16)
+
+    def account(self, **more):
+        return json.dumps({"type": "service_account", "project_id": "pro-ject", "private_key_id": "kid1", "private_key": self.private,
+                           "client_email": "robot@pro-ject.example", "token_uri": self.url + "/token", **more}, indent=2)
+
+    def settings(self, folder, **more):
+        path = f"{folder}/account.json"
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as f:
+            f.write(self.account())
+        return dict({"kind": "vertex", "url": self.url, "region": "us-east5", "service_account": f"file:{path}"}, **more)
+
+    def check(self, assertion):
+        """RS256 by hand: the signature opened with the public key is PKCS #1's padding of the digest."""
+        head, claims, signature = assertion.split(".")
+        opened = pow(int.from_bytes(unpadded(signature), "big"), 65537, self.modulus).to_bytes(256, "big")
+        digest = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(f"{head}.{claims}".encode()).digest()
+        if opened != b"\0\1" + b"\xff" * (253 - len(digest)) + b"\0" + digest:
+            self.complaints.append("the signature is wrong")
+        if json.loads(unpadded(head)) != {"alg": "RS256", "typ": "JWT", "kid": "kid1"}:
+            self.complaints.append(f"header {unpadded(head)}")
+        c = json.loads(unpadded(claims))
+        if (c["iss"], c["aud"], c["scope"]) != ("robot@pro-ject.example", self.url + "/token", "https://www.googleapis.com/auth/cloud-platform"):
+            self.complaints.append(f"claims {c}")
+        if abs(c["iat"] - time.time()) > 120 or c["exp"] - c["iat"] != 3600:
+            self.complaints.append(f"times {c}")
+
+    def give_token(self, r):
+        form = urllib.parse.parse_qs(r["body"].decode())
+        if form["grant_type"] != ["urn:ietf:params:oauth:grant-type:jwt-bearer"]:
+            self.complaints.append(f"form {form}")
+        self.check(form["assertion"][0])
+        kind = {"Content-Type": "application/json"}
+        if self.token_mode == "refused":
+            return 400, kind, b'{"error":"invalid_grant","error_description":"Invalid JWT Signature."}'
+        if self.token_mode == "down":
+            return 503, kind, b"{}"
+        self.tokens.append(f"ya29.canary-{len(self.tokens)}-" + os.urandom(12).hex())
+        return 200, kind, json.dumps({"access_token": self.tokens[-1], "expires_in": 3599, "token_type": "Bearer"}).encode()
+
+    def answer(self, r):
+        if r["target"] == "/token":
+            return self.give_token(r)
+        kind = {"Content-Type": "application/json"}
+        if not self.tokens or r["fields"].get("authorization") != "Bearer " + self.tokens[-1] or self.mode == "revoked":
+            self.mode = "good"
+            return 401, kind, b'{"error":{"code":401,"message":"Request had invalid authentication credentials.","status":"UNAUTHENTICATED"}}'
+        if r["target"].endswith(":rawPredict"):
+            return 200, kind, json.dumps(whole(self.words)).encode()
+        events = b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in text_events(self.words))
+        return 200, {"Content-Type": "text/event-stream"}, events
+
+    def asked(self):
+        """Requests but those for tokens."""
+        return [r for r in self.seen if r["target"] != "/token"]

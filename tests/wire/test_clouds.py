@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *  # noqa: E402,F403
 from harness import Serve, Standin, words  # noqa: E402
-from clouds import Bedrock  # noqa: E402
+from clouds import Bedrock, Vertex  # noqa: E402
 
 ASK = {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "content": "x"}]}
 MODEL = "eu.anthropic.claude-x-v1:0"
@@ -117,6 +117,81 @@ def other_models():
             expect((post_json(s.url + "/v1/messages", ASK).status, len(up.seen)), (200, 0), "status, and requests to Bedrock")
 
 
+@contextlib.contextmanager
+def vertex():
+    with tempfile.TemporaryDirectory() as folder, Vertex() as up:
+        yield up, up.settings(folder)
+        expect(up.complaints, [], "what the token endpoint found wrong")
+
+
+def vertex_whole_and_stream():
+    with vertex() as (up, settings), Serve({"gcp": settings}, chain=["gcp/claude-x@20300101"], more="workers: 1\n") as s:
+        reply = post_json(s.url + "/v1/messages?beta=true", ASK, {"anthropic-beta": "not-invented-yet", "anthropic-version": "2023-06-01"})
+        expect((reply.status, reply.json["content"][0]["text"]), (200, "one two three"), f"the whole answer {reply.text}")
+        place = "/v1/projects/pro-ject/locations/us-east5/publishers/anthropic/models/claude-x@20300101"
+        r = up.last()
+        expect((r["target"], r["fields"].get("anthropic-beta")), (place + ":rawPredict", "not-invented-yet"), "path and flags")
+        expect(json.loads(r["body"]), {"anthropic_version": "vertex-2023-10-16", "max_tokens": 50, "messages": ASK["messages"]}, "body")
+        expect(text_of(stream(s)), "one two three", "the stream's text")
+        r = up.last()
+        expect((r["target"], json.loads(r["body"])["stream"]), (place + ":streamRawPredict", True), "path and stream")
+        expect(len(up.tokens), 1, "tokens fetched for two requests")
+
+
+def vertex_one_fetch():
+    """Eight at once, and nobody has a token: one is fetched, and all are answered."""
+    with vertex() as (up, settings), Serve({"gcp": settings}, chain=["gcp"], more="workers: 1\n") as s:
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(post_json(s.url + "/v1/messages", ASK).status)) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        expect((statuses, len(up.tokens)), ([200] * 8, 1), "statuses, and tokens fetched")
+
+
+def vertex_no_token(mode, cause):
+    with vertex() as (up, settings), Standin("spare", words=4) as spare:
+        up.token_mode = mode
+        with Serve({"gcp": settings, "spare": spare.speaks("anthropic")}, chain=["gcp", "spare/x"]) as s:
+            reply = stream(s)
+            expect((text_of(reply), reply.headers.get("x-hotspare-switched")), (words(4), f"gcp>spare; {cause}"), "text and reason")
+            expect(up.asked(), [], "requests without a token")
+            s.wait_for("invalid_grant" if mode == "refused" else "503")
+        with Serve({"gcp": settings}, chain=["gcp"]) as s:
+            reply = post_json(s.url + "/v1/messages", ASK)
+            expect_true(reply.status >= 500 and reply.json["type"] == "error", f"alone: {reply.status} {reply.text}")
+
+
+def vertex_revoked():
+    """A token that Vertex does not take any more is not used again."""
+    with vertex() as (up, settings), Standin("spare", words=4) as spare:
+        with Serve({"gcp": settings, "spare": spare.speaks("anthropic")}, chain=["gcp", "spare/x"],
+                   more="workers: 1\nbreaker: { open: 100ms, max_open: 100ms }\n") as s:
+            expect(post_json(s.url + "/v1/messages", ASK).headers.get("x-hotspare-served-by"), "gcp", "served by")
+            up.mode = "revoked"
+            reply = post_json(s.url + "/v1/messages", ASK)
+            expect((reply.status, reply.headers.get("x-hotspare-switched")), (200, "gcp>spare; key_bad"), "status and reason")
+            end = time.monotonic() + 60
+            while post_json(s.url + "/v1/messages", ASK).headers.get("x-hotspare-served-by") != "gcp":
+                expect_true(time.monotonic() < end, "the target did not come back with a new token")
+            expect(len(up.tokens), 2, "tokens fetched")
+
+
+def vertex_bad_account():
+    with tempfile.TemporaryDirectory() as folder, Vertex() as up:
+        for more, text in (({"type": "authorized_user"}, "type"), ({"private_key": "-----BEGIN"}, "private_key"), ({"token_uri": "http://1.2.3.4/token"}, "not https")):
+            settings = up.settings(folder)
+            with open(f"{folder}/account.json", "w", encoding="ascii") as f:
+                f.write(up.account(**more))
+            try:
+                with Serve({"gcp": settings}, chain=["gcp"]):
+                    raise RuntimeError(f"it started with {more}")
+            except AssertionError as e:
+                expect_true(text in str(e) and "targets.gcp" in str(e), f"{text} is not told: {e}")
+                expect_true("BEGIN" not in str(e), "the key is told")
+
+
 for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_that_an_independent_one_equals", whole_and_stream),
                    ("a_chat_client_gets_bedrocks_tool_call_translated", chat_client_and_tools),
                    ("a_bedrock_api_key_goes_as_bearer_without_a_signature", api_key),
@@ -126,7 +201,13 @@ for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_tha
                    ("an_exception_in_the_stream_is_read_for_its_cause", lambda: fails_over("throttlingException", "rate_limited")),
                    ("a_models_own_failure_in_the_stream_is_transient", lambda: fails_over("modelStreamErrorException", "transient")),
                    ("bedrocks_errors_are_told_in_claudes_form", throttled),
-                   ("a_model_that_is_no_claude_is_not_asked_for", other_models)):
+                   ("a_model_that_is_no_claude_is_not_asked_for", other_models),
+                   ("a_whole_answer_and_a_stream_of_vertex_with_one_token", vertex_whole_and_stream),
+                   ("many_that_need_a_token_at_once_fetch_one", vertex_one_fetch),
+                   ("a_refused_service_account_is_a_bad_key", lambda: vertex_no_token("refused", "key_bad")),
+                   ("a_token_endpoint_that_fails_is_unreachable", lambda: vertex_no_token("down", "unreachable")),
+                   ("a_refused_token_is_replaced", vertex_revoked),
+                   ("a_service_account_that_cannot_be_used_is_told_at_the_start", vertex_bad_account)):
     with claim(name):
         test()
 finish()
