@@ -234,7 +234,7 @@ const struct config_kind *config_kind(enum target_kind k)
         [TARGET_MISTRAL] = {"https://api.mistral.ai/v1", DIALECT_OPENAI_CHAT, .wants_key = true,
                             .wants_model = true},
         [TARGET_BEDROCK] = {NULL, DIALECT_ANTHROPIC, .wants_model = true},
-        [TARGET_VERTEX] = {NULL, DIALECT_ANTHROPIC},
+        [TARGET_VERTEX] = {NULL, DIALECT_ANTHROPIC, .wants_model = false},
         [TARGET_STANDIN] = {NULL, DIALECT_ANTHROPIC, .choose_dialect = true},
     };
     assert((unsigned)k < TARGET_KIND_COUNT);
