@@ -90,6 +90,9 @@ static void finish_dialect(struct at *a)
 static void finish_key(struct at *a)
 {
     struct config_target *t = a->t;
+    if (config_is_cloud(t) && given(a, "auth"))
+        config_complain(a->r, mark_of(a, "auth"), false, "remove it",
+                        "%s.auth: how a cloud is sent its credentials is known", a->r->path);
     if (config_is_cloud(t))
         config_cloud_keys(a->r, t, mark_of(a, "kind"));
     else
