@@ -178,6 +178,29 @@ def vertex_revoked():
             expect(len(up.tokens), 2, "tokens fetched")
 
 
+def goes_on(up, settings, model, env=None):
+    """A cloud is asked to go on with an answer that another began: natively, and without a model in the body."""
+    with Standin("lead", words=30, fault="cut@9") as lead:
+        with Serve({"lead": lead.speaks("anthropic"), "cloud": settings}, chain=["lead", f"cloud/{model}"], env=env) as s:
+            text = text_of(stream(s))
+            expect_true(text.startswith("w1 w2") and text.endswith("one two three"), f"the joined answer {text!r}")
+            sent = json.loads(up.last()["body"])
+            last = sent["messages"][-1]
+            given = last["content"] if isinstance(last["content"], str) else last["content"][-1]["text"]
+            expect_true(last["role"] == "assistant" and given.startswith("w1 w2") and text.startswith(given), f"what the cloud was asked: {sent}")
+            expect_true("model" not in sent and "anthropic_version" in sent, f"the body: {sent}")
+
+
+def bedrock_goes_on():
+    with Bedrock() as up:
+        goes_on(up, up.settings(), "anthropic.claude-3-5-sonnet-20241022-v2:0", up.env)
+
+
+def vertex_goes_on():
+    with vertex() as (up, settings):
+        goes_on(up, settings, "claude-3-5-sonnet-v2@20241022")
+
+
 def vertex_bad_account():
     with tempfile.TemporaryDirectory() as folder, Vertex() as up:
         for more, text in (({"type": "authorized_user"}, "type"), ({"private_key": "-----BEGIN"}, "private_key"), ({"token_uri": "http://1.2.3.4/token"}, "not https")):
@@ -207,6 +230,8 @@ for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_tha
                    ("a_refused_service_account_is_a_bad_key", lambda: vertex_no_token("refused", "key_bad")),
                    ("a_token_endpoint_that_fails_is_unreachable", lambda: vertex_no_token("down", "unreachable")),
                    ("a_refused_token_is_replaced", vertex_revoked),
+                   ("bedrock_goes_on_with_what_another_began", bedrock_goes_on),
+                   ("vertex_goes_on_with_what_another_began", vertex_goes_on),
                    ("a_service_account_that_cannot_be_used_is_told_at_the_start", vertex_bad_account)):
     with claim(name):
         test()
