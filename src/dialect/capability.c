@@ -25,6 +25,8 @@ static const char *const kind_names[TARGET_KIND_COUNT] = {
     [TARGET_LLAMA_CPP] = "llama.cpp",
     [TARGET_OLLAMA] = "ollama",
     [TARGET_MISTRAL] = "mistral",
+    [TARGET_BEDROCK] = "bedrock",
+    [TARGET_VERTEX] = "vertex",
     [TARGET_STANDIN] = "standin",
 };
 
@@ -212,6 +214,18 @@ static struct capability claude_preset(const struct name *n)
         .context = row->context,
         .source = row == &imitation ? "protocols.md 3, 2026-10" : "protocols.md 1.6, 2026-10",
     };
+}
+
+/* Claude behind another cloud's door (protocols.md 3.7). Neither fetches an image's URL nor knows
+ * the files of Claude's own API. */
+static struct capability cloud_preset(const struct name *n, const char *version, bool by_path)
+{
+    struct capability c = claude_preset(n);
+    c.image_urls = c.file_ids = false;
+    c.body_version = version;
+    c.stream_by_path = by_path;
+    c.source = "protocols.md 1.6 and 3.7, 2026-10";
+    return c;
 }
 
 /* ---- OpenAI ---- */
@@ -522,6 +536,10 @@ struct capability capability_preset(enum target_kind kind, struct span model)
         return ollama_preset(&n);
     case TARGET_MISTRAL:
         return mistral_preset(&n);
+    case TARGET_BEDROCK:
+        return cloud_preset(&n, "bedrock-2023-05-31", true);
+    case TARGET_VERTEX:
+        return cloud_preset(&n, "vertex-2023-10-16", false);
     case TARGET_STANDIN:
         return standin_preset();
     case TARGET_OPENAI_COMPATIBLE:

@@ -13,6 +13,8 @@ enum target_kind {
     TARGET_LLAMA_CPP,
     TARGET_OLLAMA,
     TARGET_MISTRAL,
+    TARGET_BEDROCK,
+    TARGET_VERTEX,
     TARGET_STANDIN,
     TARGET_KIND_COUNT
 };
@@ -61,9 +63,12 @@ struct capability {
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;
-    bool forced_tool;    /* tool_choice any / required / named accepted at all */
-    bool mid_system;     /* role system inside messages */
-    bool prefill;        /* a last assistant message is continued */
+    const char *body_version; /* Messages in a cloud: the body names no model, but this as
+                                 anthropic_version; NULL: Claude's own API */
+    bool stream_by_path;      /* ... and whether to stream is told by the path, too */
+    bool forced_tool;         /* tool_choice any / required / named accepted at all */
+    bool mid_system;          /* role system inside messages */
+    bool prefill;             /* a last assistant message is continued */
     int64_t max_output;  /* used where max_tokens is required and none was given, and to clamp; 0
                             unknown */
     int64_t context;     /* tokens; 0 unknown */

@@ -120,6 +120,12 @@ const struct dialect *dialect_by_id(enum dialect_id id);
  * (passthrough). model: raw JSON string content. Adds the member when there was none. */
 void dialect_replace_model(const struct json_doc *doc, struct span model, struct pieces *out);
 
+/* The body as a cloud takes it (capability.body_version): without model and, where the path tells,
+ * stream; with the version and, when not empty, `betas` (a JSON array) as anthropic_beta. All other
+ * members as they came, in their order. */
+void dialect_pass_to_cloud(const struct json_doc *doc, const struct capability *cap,
+                           struct span betas, struct pieces *out);
+
 /* True when the history holds thinking that a stand-in wrote (our mark as its signature). Claude
  * would refuse it: such a request must not be passed through to Claude byte for byte; write_request
  * takes the thinking out and leaves the rest as it was. */

@@ -251,8 +251,8 @@ void answer_upstream_error(struct exchange *x, const struct failure *f)
 {
     const struct relay_link *link = &x->route->links[f->link];
     bool json = span_isearch(f->content_type, SPAN("json")) >= 0; /* not some proxy's page */
-    bool as_it_came = link->target->dialect == x->door && f->body.len > 0 && f->whole && json &&
-                      !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
+    bool as_it_came = link->target->dialect == x->door && !link->target->cloud && f->body.len > 0 &&
+                      f->whole && json && !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
     if (!as_it_came) {
         struct chat_error e = answer_caller_error(x, f);
         answer_error(x, &e, f->retry_after);

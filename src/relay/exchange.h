@@ -13,6 +13,7 @@
 #include "relay/chain.h"
 #include "relay/learned.h"
 #include "relay/hedge.h"
+#include "relay/cloud.h"
 #include "relay/ledger.h"
 #include "relay/refused.h"
 #include "relay/seam.h"
@@ -24,8 +25,9 @@ struct relay_target { /* immutable while a request may use it */
     struct span path; /* base path and the dialect's own: "/v1/messages" */
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
-    struct origin *origin; /* of this worker's pool */
-    int64_t context;       /* tokens, as its operator says; 0 = what is known of its model */
+    struct origin *origin;     /* of this worker's pool */
+    const struct cloud *cloud; /* NULL: spoken to as its dialect has it; else `path` is unused */
+    int64_t context;           /* tokens, as its operator says; 0 = what is known of its model */
 };
 
 struct relay_link {

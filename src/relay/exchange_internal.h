@@ -4,6 +4,7 @@
  * else includes it. */
 #include "base/span.h"
 #include "http/sse.h"
+#include "relay/access_token.h"
 #include "relay/exchange.h"
 #include "relay/identity.h"
 #include "relay/pace.h"
@@ -46,7 +47,10 @@ struct attempt {
     bool rewritten;   /* the request was written by us; else the client's own bytes went out */
     bool reported;    /* its breaker has been told */
     struct pieces body;
-    struct span fields; /* request header lines, credentials last */
+    struct span path;        /* with its query */
+    struct token_wait token; /* of a cloud */
+    struct span access;      /* the token that was used */
+    struct span fields;      /* request header lines, credentials last */
     int status;
     bool streaming; /* a 2xx event stream is being read */
     bool paused;
@@ -56,7 +60,8 @@ struct attempt {
     const struct http_field *reply_fields;
     size_t reply_field_count;
     struct sse sse;
-    struct buf gathered; /* whole bodies */
+    struct cloud_stream *frames; /* NULL: the stream is plain server-sent events */
+    struct buf gathered;         /* whole bodies */
     struct reply_reader *reader;
     usec hedge_at; /* when another may be asked beside it; 0 = not */
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */

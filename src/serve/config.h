@@ -23,8 +23,12 @@ struct config_target {
     struct url url; /* filled from the kind's default when not given */
     const char *url_text;
     struct config_secret key; /* bound to url's origin */
-    const char *ca;           /* CA file or NULL */
-    const char *model; /* default model of a chain entry without one; NULL = the client's name */
+    /* Bedrock: keys that sign, where there is no `key`; Vertex: an account's JSON document */
+    struct config_secret access_key, secret_key, session_token, service_account;
+    const char *region;  /* of a cloud; NULL for other kinds */
+    const char *project; /* Vertex; NULL = the service account's own */
+    const char *ca;      /* CA file or NULL */
+    const char *model;   /* default model of a chain entry without one; NULL = the client's name */
     enum dialect_id dialect; /* what is spoken to it */
     uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
     bool bearer;      /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */

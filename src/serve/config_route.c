@@ -51,7 +51,8 @@ static void check_model(struct config_reader *r, struct config_mark at,
     bool bad = r->target_bad && r->target_bad[link->target];
     if (bad || link->model || !route->match ||
         !span_starts(span_from(route->match), SPAN("claude")) ||
-        !config_kind(t->kind)->wants_model || t->dialect == DIALECT_ANTHROPIC)
+        !config_kind(t->kind)->wants_model ||
+        (t->dialect == DIALECT_ANTHROPIC && !config_is_cloud(t)))
         return;
     config_complain(r, at, true, config_printf(r, "write %s/MODEL", t->name).at,
                     "%s: %s will be asked for the client's model name", r->path, t->name);

@@ -42,6 +42,23 @@ const struct config_row config_rows[] = {
     {"targets.*.key", CONFIG_SECRET, .offset = IN_TARGET(key),
      .help = "Its API key: env:NAME, file:/path, or cred:ID (systemd credential). Sent to this "
              "target's URL and nowhere else."},
+    {"targets.*.region", CONFIG_TEXT, .offset = IN_TARGET(region),
+     .help = "Where a cloud answers: us-east-1 for Bedrock, us-east5 or global for Vertex. Without "
+             "it: AWS_REGION for Bedrock, global for Vertex."},
+    {"targets.*.access_key", CONFIG_SECRET, .offset = IN_TARGET(access_key),
+     .help = "Bedrock: the AWS access key id that signs requests. Without it and without key: "
+             "env:AWS_BEARER_TOKEN_BEDROCK as key when there is one, else the AWS_ environment "
+             "variables."},
+    {"targets.*.secret_key", CONFIG_SECRET, .offset = IN_TARGET(secret_key),
+     .help = "Bedrock: the secret access key that belongs to access_key. Never sent."},
+    {"targets.*.session_token", CONFIG_SECRET, .offset = IN_TARGET(session_token),
+     .help = "Bedrock: the session token of temporary credentials."},
+    {"targets.*.service_account", CONFIG_SECRET, .offset = IN_TARGET(service_account),
+     .lines = true,
+     .help = "Vertex: the service account's key, a JSON document: file:/path/key.json. Access "
+             "tokens are fetched with it and renewed in time."},
+    {"targets.*.project", CONFIG_TEXT, .offset = IN_TARGET(project),
+     .help = "Vertex: the Google Cloud project. Without it: the service account's."},
     {"targets.*.auth", CONFIG_AUTH, .offset = IN_TARGET(bearer),
      .help = "How the key is sent. Without it: x-api-key to Claude, else Authorization: Bearer."},
     {"targets.*.ca", CONFIG_FILE, .offset = IN_TARGET(ca),
@@ -208,8 +225,7 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
 
 bool config_kind_is_planned(struct span word)
 {
-    return span_is(word, "azure-openai") || span_is(word, "gemini") || span_is(word, "bedrock") ||
-           span_is(word, "vertex");
+    return span_is(word, "azure-openai") || span_is(word, "gemini");
 }
 
 const struct config_kind *config_kind(enum target_kind k)
@@ -226,6 +242,8 @@ const struct config_kind *config_kind(enum target_kind k)
         [TARGET_OLLAMA] = {"http://127.0.0.1:11434/v1", DIALECT_OPENAI_CHAT, .wants_model = true},
         [TARGET_MISTRAL] = {"https://api.mistral.ai/v1", DIALECT_OPENAI_CHAT, .wants_key = true,
                             .wants_model = true},
+        [TARGET_BEDROCK] = {NULL, DIALECT_ANTHROPIC, .wants_model = true},
+        [TARGET_VERTEX] = {NULL, DIALECT_ANTHROPIC, .wants_model = false},
         [TARGET_STANDIN] = {NULL, DIALECT_ANTHROPIC, .choose_dialect = true},
     };
     assert((unsigned)k < TARGET_KIND_COUNT);

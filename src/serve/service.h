@@ -13,6 +13,7 @@
 #include "relay/hedge.h"
 #include "relay/refused.h"
 #include "relay/learned.h"
+#include "relay/service_account.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
 
@@ -35,7 +36,8 @@ struct snapshot {
     struct tls_client **tls;      /* one per target; NULL where plain */
     struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
     struct span *credentials; /* one per target: ready-made header lines; wiped with the snapshot */
-    uint16_t *target_ids;     /* one per target: its row in the metrics */
+    struct service_account **accounts;      /* one per target; NULL where it has none */
+    uint16_t *target_ids;                   /* one per target: its row in the metrics */
     struct tls_server *api_tls, *admin_tls; /* NULL = plain */
     struct client_keys *keys;               /* NULL = any key is accepted (loopback only) */
 };

@@ -45,7 +45,7 @@ static void swap_routing(struct worker *w)
 {
     struct snapshot *s = service_snapshot(w->service);
     struct routing *old = w->routing;
-    w->routing = routing_new(s, w->pool);
+    w->routing = routing_new(s, w);
     const struct config *c = s->config;
     w->relay.deadlines = (struct relay_deadlines){.connect = c->deadlines.connect,
                                                   .first_token = c->deadlines.first_token,

@@ -42,7 +42,7 @@ void worker_cut(struct worker *w);
 
 /* routing.c */
 struct routing *routing_new(struct snapshot *s,
-                            struct pool *pool); /* takes the snapshot reference */
+                            struct worker *w); /* takes the snapshot reference; of w: loop, pool */
 void routing_unref(struct routing *r);
 struct routing *routing_ref(struct routing *r);
 const struct relay_route *routing_find(struct routing *r, struct span model);

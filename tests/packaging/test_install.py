@@ -58,7 +58,7 @@ with claim("bootstrap_names_what_is_missing_and_changes_nothing_without_apt"):
             os.symlink(shutil.which(tool), os.path.join(folder, tool))
         p = run(["/bin/sh", "scripts/bootstrap", "build"], env={"PATH": folder})
         expect(p.returncode, 69, "exit code")
-        for package in ("meson", "ninja-build", "libuv1-dev", "libssl-dev", "libyaml-dev"):
+        for package in ("meson", "ninja-build", "libuv1-dev", "libssl-dev", "libyaml-dev", "zlib1g-dev"):
             expect_true(f"{package}: " in p.stderr, f"{package} is not named:\n{p.stderr}")
 
 with claim("both_readmes_have_the_same_shape_and_the_same_commands"):

@@ -87,7 +87,7 @@ static const struct row rows[] = {
     {"nested too deep", T "models: [[[[[[[[[1]]]]]]]]]\n", "3:16: error: nested too deep\n"},
     {"an unknown key", T "colour: blue\n",
      "3:1: error: colour: unknown key // remove it; known here: listen, admin, tls, admin_tls, "
-     "workers, keys, targets, models, deadlines, breaker, return, body_max, body_memory, "
+     "workers, keys, targets, models, deadlines, breaker, hedge, return, body_max, body_memory, "
      "reply_headers, "
      "log_requests, access_log, state_dir\n"},
     {"an unknown key with a neighbour", T "wokers: 1\n",
@@ -227,12 +227,44 @@ static const struct row rows[] = {
      "  a: { kind: anthropc, url: http://127.0.0.1:9 }\n",
      "2:14: error: targets.a.kind: \"anthropc\" is not one of its words; did you mean "
      "\"anthropic\"? // write one of: anthropic, openai, openai-compatible, vllm, llama.cpp, "
-     "ollama, mistral, standin\n"},
+     "ollama, mistral, bedrock, vertex, standin\n"},
     {"a kind of a later version",
      "targets:\n"
-     "  a: { kind: bedrock }\n",
-     "2:14: error: targets.a.kind: bedrock is planned, not in this version // use one of: "
-     "anthropic, openai, openai-compatible, vllm, llama.cpp, ollama, mistral, standin\n"},
+     "  a: { kind: gemini }\n",
+     "2:14: error: targets.a.kind: gemini is planned, not in this version // use one of: "
+     "anthropic, openai, openai-compatible, vllm, llama.cpp, ollama, mistral, bedrock, vertex, "
+     "standin\n"},
+    {"a cloud without a region",
+     "targets:\n"
+     "  a: { kind: bedrock, key: env:SET }\n",
+     "2:14: error: targets.a: kind bedrock needs a region // add region: us-east-1, or export "
+     "AWS_REGION=us-east-1\n"},
+    {"a region that is none",
+     "targets:\n"
+     "  a: { kind: bedrock, key: env:SET, region: us/east }\n",
+     "2:45: error: targets.a.region: not the name of a region // write a name such as us-east-1\n"},
+    {"an access key alone",
+     "targets:\n"
+     "  a: { kind: bedrock, region: us-east-1, access_key: env:SET }\n",
+     "2:14: error: targets.a: an access key and its secret belong together // add access_key and "
+     "secret_key\n"},
+    {"both ways to authorise",
+     "targets:\n"
+     "  a: { kind: bedrock, region: r, key: env:SET, access_key: env:SET, secret_key: env:SET "
+     "}\n",
+     "2:14: error: targets.a: has an API key and keys that sign; one of them is used // remove "
+     "key, or access_key and what belongs to it\n"},
+    {"a cloud without a service account",
+     "targets:\n"
+     "  a: { kind: vertex }\n",
+     "2:14: error: targets.a: has no service account // add service_account: "
+     "file:/path/key.json\n"},
+    {"keys of a cloud at home",
+     "targets:\n"
+     "  a: { kind: anthropic, key: env:SET, region: us-east-1, secret_key: env:SET }\n",
+     "2:3: error: targets.a: access_key, secret_key and session_token are for kind bedrock // "
+     "remove them\n"
+     "2:3: error: targets.a.region: for kinds bedrock and vertex only // remove it\n"},
     {"a kind that wants a URL",
      "targets:\n"
      "  a: { kind: openai-compatible }\n",
