@@ -14,7 +14,7 @@
 #define GRAPHS_GIB 0.5
 #define MLA_TP_GIB 3.5
 #define MLA_REPLICATED 0.03
-#define HYBRID_GIB 4.0
+#define HYBRID_GIB 4.6
 #define PCIE4 32e9
 #define BATCH_MOST 256.0
 #define BATCH_USUAL 64.0 /* of a server nobody said more about */
@@ -88,7 +88,8 @@ static void vllm_memory(const struct deployment *d, struct memory *out)
     out->kv_room = out->budget - out->weights_here - out->overhead;
     out->kv_sequence =
         (kv_bytes(m, d->kv, d->context) - m->state_bytes) / shards + m->state_bytes / ranks(d);
-    double per_token = out->kv_sequence / d->context;
+    /* Constant states have their share of the overhead; the server counts tokens without them. */
+    double per_token = (out->kv_sequence - m->state_bytes / ranks(d)) / d->context;
     double tokens = out->kv_room / per_token;
     out->tokens = tokens > 0 ? floor(tokens / BLOCK_TOKENS) * BLOCK_TOKENS : 0;
 }
