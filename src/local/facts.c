@@ -53,7 +53,7 @@ static void read_model(struct row r, void *out)
         .embed = number(r, "embed_b") * BILLION,
         .dense = number(r, "dense_b") * BILLION,
         .expert = number(r, "expert_b") * BILLION,
-        .layers = count(r, "layers"),
+        .layers = count(r, "layers") <= FACT_LAYERS_MAX ? count(r, "layers") : 0,
         .hidden = count(r, "hidden"),
         .heads = count(r, "heads"),
         .kv_heads = count(r, "kv_heads"),

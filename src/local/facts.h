@@ -5,6 +5,8 @@
  * names adds rows and replaces those of the same id. Reads files only for that. Knows no plan. */
 #include "base/arena.h"
 
+#define FACT_LAYERS_MAX 2000u /* beyond it a figure is taken for damage */
+
 struct fact_model {
     const char *id;                             /* "meta-llama/Llama-3.1-8B-Instruct" */
     double total, active, embed, dense, expert; /* parameters; embed: input embedding and lm_head */

@@ -299,6 +299,9 @@ enum err gguf_read(const struct facts *f, struct span file, struct gguf *out, co
     out->data_at = (c.at + alignment - 1) / alignment * alignment;
     out->cut = out->data_bytes > 0 &&
                (out->data_at > file.len || out->data_bytes > file.len - out->data_at);
+    *out_why = "more layers than any model has";
+    if (out->layers > FACT_LAYERS_MAX)
+        return ERR_LIMIT;
     *out_why = "";
     return ERR_OK;
 }

@@ -6,7 +6,6 @@
 #include "json/json.h"
 
 #define NUMBER_MOST 1e9
-#define LAYERS_MOST 2000.0
 #define HEADS_MOST 65536.0
 #define CONTEXT_MOST 4e9
 
@@ -107,7 +106,7 @@ static struct shape read_shape(const struct reader *r)
 
 static const char *complaint(const struct shape *s)
 {
-    if (s->layers < 1 || s->layers > LAYERS_MOST)
+    if (s->layers < 1 || s->layers > FACT_LAYERS_MAX)
         return "num_hidden_layers is missing or absurd";
     if (s->hidden < 1 || s->hidden > NUMBER_MOST / 10)
         return "hidden_size is missing or absurd";
@@ -180,8 +179,15 @@ static const char *format_of(const struct reader *r)
     struct json q = json_get(r->root, "quantization_config");
     struct json method = json_get(q, "quant_method");
     double bits = 0;
-    if (json_double(json_get(q, "bits"), &bits) != ERR_OK)
+    struct json tensors = json_path(q, "config_groups.group_0.weights");
+    if (json_double(json_get(q, "bits"), &bits) != ERR_OK &&
+        json_double(json_get(tensors, "num_bits"), &bits) != ERR_OK)
         bits = 4;
+    bool grouped = json_str_is(method, "compressed-tensors");
+    if (grouped && bits >= 8)
+        return json_str_is(json_get(tensors, "type"), "float") ? "fp8" : "int8";
+    if (grouped)
+        return "gptq";
     if (json_str_is(method, "fp8"))
         return "fp8";
     if (json_str_is(method, "mxfp4"))
@@ -190,7 +196,7 @@ static const char *format_of(const struct reader *r)
         return "awq";
     if (json_str_is(method, "gptq"))
         return bits >= 8 ? "gptq-int8" : bits >= 4 ? "gptq" : "gptq-int3";
-    return json_is(q, JSON_OBJECT) ? NULL : "bf16";
+    return json_is(q, JSON_OBJECT) ? HF_CONFIG_UNKNOWN_FORMAT : "bf16";
 }
 
 static const char *name_of(const struct reader *r, struct arena *a)

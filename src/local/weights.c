@@ -164,25 +164,50 @@ static bool mix_of(const char *type, uint32_t i, uint32_t n, const struct shape 
     return true;
 }
 
+/* Bits of the tensor types that mixes are made of, looked up once for all layers. */
+struct mix_bits {
+    const char *name;
+    double bits;
+};
+#define MIX_TYPES 7
+
+static void find_bits(const struct facts *f, struct mix_bits out[MIX_TYPES])
+{
+    static const char *const names[MIX_TYPES] = {"Q4_K", "Q6_K", "Q5_K", "Q3_K",
+                                                 "Q2_K", "Q8_0", "F16"};
+    for (size_t i = 0; i < MIX_TYPES; i++)
+        out[i] = (struct mix_bits){names[i], weights_block_bits(f, names[i])};
+}
+
+static double bytes_of(const struct mix_bits bits[MIX_TYPES], const char *type, double elements)
+{
+    for (size_t i = 0; i < MIX_TYPES; i++)
+        if (strcmp(bits[i].name, type) == 0)
+            return bits[i].bits * elements / 8;
+    assert(false); /* mixes name no other types */
+    return 0;
+}
+
 static bool mix_weights(const struct facts *f, const struct fact_model *m,
                         const struct fact_quant *q, struct weights *w)
 {
     struct shape s;
-    struct mix x;
+    struct mix x = {"Q4_K", "Q4_K", "Q4_K", "Q4_K", "Q6_K"};
+    struct mix_bits bits[MIX_TYPES];
     if (!shape_of(m, &s))
         return false;
+    find_bits(f, bits);
     for (uint32_t i = 0; i < m->layers; i++) {
         if (!mix_of(q->id, i, m->layers, &s, &x))
             return false;
-        double bits = weights_block_bits(f, x.base) * s.hidden * (s.q + s.kv + 2 * s.inter) +
-                      weights_block_bits(f, x.v) * s.hidden * s.kv +
-                      weights_block_bits(f, x.down) * s.hidden * s.inter +
-                      weights_block_bits(f, x.output) * s.hidden * s.q;
-        w->dense += bits / 8 + 4 * 2 * s.hidden; /* norms stay F32 */
+        w->dense += bytes_of(bits, x.base, s.hidden * (s.q + s.kv + 2 * s.inter)) +
+                    bytes_of(bits, x.v, s.hidden * s.kv) +
+                    bytes_of(bits, x.down, s.hidden * s.inter) +
+                    bytes_of(bits, x.output, s.hidden * s.q) + 4 * 2 * s.hidden; /* F32 norms */
     }
-    double head = weights_block_bits(f, x.head) / 8 * s.vocab * s.hidden;
+    double head = bytes_of(bits, x.head, s.vocab * s.hidden);
     bool tied = weights_tied(m);
-    w->token_embd = tied ? head : weights_block_bits(f, x.base) / 8 * s.vocab * s.hidden;
+    w->token_embd = tied ? head : bytes_of(bits, x.base, s.vocab * s.hidden);
     w->embed = tied ? head : head + w->token_embd;
     w->basis = WEIGHTS_MIX;
     w->error = 0.003;

@@ -71,8 +71,13 @@ struct config {
         uint32_t min_rate;
     } deadlines;
     struct breaker_config breaker; /* with `return.ramp` in it */
-    bool sticky;                   /* conversations stay where they are */
-    uint32_t workers;              /* 0 = one per core */
+    struct {
+        unsigned kind; /* 0 = not declared, else 1 + enum use_kind (local/licence.h) */
+        uint32_t users, revenue_million; /* 0 = not said; revenue in USD a year */
+        const char *region;              /* NULL = not said */
+    } use;
+    bool sticky;      /* conversations stay where they are */
+    uint32_t workers; /* 0 = one per core */
     size_t body_max, body_memory;
     bool reply_headers;     /* x-hotspare-*; on */
     bool log_requests;      /* access log; on */

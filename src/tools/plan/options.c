@@ -2,6 +2,7 @@
  * instead. */
 #include "tools/plan/options.h"
 #include "base/span.h"
+#include "local/hf_config.h"
 #include "tools/plan/hardware.h"
 #include "tools/plan/model_file.h"
 #include <getopt.h>
@@ -219,9 +220,9 @@ static int find_model(struct plan *p)
             (void)fprintf(stderr, "hotspare: %s: %s\n", name, why);
             return EXIT_DATA;
         }
-        if (!p->model.dtype)
-            p->model.dtype = "of the file";
         p->d.model = &p->model;
+        if (p->model.file_bytes <= 0 && strcmp(p->model.dtype, HF_CONFIG_UNKNOWN_FORMAT) == 0)
+            p->note = "its quantization is not known here and counted as 16 bit: say --quant";
         return 0;
     }
     p->d.model = facts_model(&p->facts, span_from(name), &p->arena, &near);
