@@ -8,6 +8,7 @@
 #include "local/table.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define FILE_MAX ((size_t)16 << 20)
 #define FACTS_MAX ((size_t)128 << 20)
@@ -311,6 +312,16 @@ void facts_deinit(struct facts *f)
     arena_deinit(&f->arena);
 }
 
+const char *facts_folder(const char *given, struct arena *a)
+{
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (given)
+        return given;
+    if (config && config[0])
+        return arena_printf(a, "%s/hotspare/catalogue", config).at;
+    return home ? arena_printf(a, "%s/.config/hotspare/catalogue", home).at : NULL;
+}
+
 /* ---- looking up ---- */
 
 static struct span base_name(struct span id)
@@ -437,6 +448,61 @@ const struct fact_gpu *facts_gpu(const struct facts *f, struct span name)
         if (has_words(span_from(g->name), name) &&
             (!found || strlen(g->name) < strlen(found->name)))
             found = g;
+    }
+    return found;
+}
+
+static bool next_word(struct span *rest, struct span *out)
+{
+    size_t skip = 0, n = 0;
+    while (skip < rest->len && !is_word_char(rest->at[skip]))
+        skip++;
+    *rest = span_drop(*rest, skip);
+    while (n < rest->len && is_word_char(rest->at[n]))
+        n++;
+    *out = span_take(*rest, n);
+    *rest = span_drop(*rest, n);
+    return n > 0;
+}
+
+static bool has_digit(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] >= '0' && s.at[i] <= '9')
+            return true;
+    return false;
+}
+
+/* Words in common; 0 when the first word with a digit, the model's number, is not among them. */
+static int words_shared(struct span reported, struct span known)
+{
+    struct span word;
+    int shared = 0;
+    bool number_seen = false;
+    while (next_word(&reported, &word)) {
+        /* Modules are called SXM4 or SXM5, and H100 modules by their memory alone. */
+        if (span_istarts(word, SPAN("SXM")) || span_istarts(word, SPAN("HBM")))
+            word = SPAN("SXM");
+        bool both = has_word(known, word);
+        if (has_digit(word) && !number_seen && !both)
+            return 0;
+        number_seen |= has_digit(word);
+        shared += both;
+    }
+    return number_seen ? shared : 0;
+}
+
+const struct fact_gpu *facts_gpu_reported(const struct facts *f, struct span name, double gib)
+{
+    const struct fact_gpu *found = NULL;
+    int most = 0;
+    for (size_t i = 0; i < f->gpu_count; i++) {
+        const struct fact_gpu *g = &f->gpus[i];
+        int shared = words_shared(name, span_from(g->name));
+        if (shared > most && fabs(g->vram_gib - gib) <= 0.15 * gib) {
+            most = shared;
+            found = g;
+        }
     }
     return found;
 }

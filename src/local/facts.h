@@ -82,6 +82,9 @@ struct facts {
  * error with a sentence in *out_why (in f's arena; call facts_deinit in either case). */
 MUST_USE enum err facts_load(struct facts *f, const char *folder, const char **out_why);
 void facts_deinit(struct facts *f);
+/* The user's folder of tables: `given`, else hotspare/catalogue in $XDG_CONFIG_HOME or ~/.config;
+ * NULL when there is no home. It need not exist. */
+const char *facts_folder(const char *given, struct arena *a);
 
 /* By id, case ignored: exact, or without its organisation, or the only one that begins with or
  * holds `name`; names of quantized repositories (-AWQ, -GGUF, -FP8 ...) lead to their model.
@@ -92,6 +95,9 @@ const struct fact_model *facts_model(const struct facts *f, struct span name, st
 const struct fact_model *facts_model_exact(const struct facts *f, struct span name);
 /* "rtx 4090", "H100", "L4": the words of `name` in the accelerator's name, the shortest wins. */
 const struct fact_gpu *facts_gpu(const struct facts *f, struct span name);
+/* By the name a driver gives ("NVIDIA A100-SXM4-80GB") and the memory it tells, GiB: most words in
+ * common, the one with the model's number among them, memory within 15 %. */
+const struct fact_gpu *facts_gpu_reported(const struct facts *f, struct span name, double gib);
 /* kind: QUANT_BLOCK, QUANT_KV; QUANT_GGUF and QUANT_FORMAT are looked up together. */
 const struct fact_quant *facts_quant(const struct facts *f, enum quant_kind kind, struct span id);
 const struct fact_licence *facts_licence(const struct facts *f, struct span id);

@@ -71,6 +71,7 @@ static size_t value_bytes(uint32_t type)
 
 struct number_value { /* the first number of a value; count: of an array */
     uint64_t number, count;
+    double sum; /* of an array */
     struct span text;
 };
 
@@ -96,6 +97,7 @@ static void take_value(struct cursor *c, uint32_t type, int depth, struct number
             struct number_value item = {0};
             take_value(c, of, depth + 1, &item);
             out->number = item.number > out->number ? item.number : out->number;
+            out->sum += (double)item.number;
         }
     } else if (value_bytes(type)) {
         uint64_t n = take_int(c, value_bytes(type));
@@ -143,6 +145,8 @@ static void note(struct gguf *g, struct span key, const struct number_value *v, 
         g->vocab = v->count;
     else if (span_search(key, SPAN(".ssm.")) >= 0 || span_search(key, SPAN("full_attention_")) >= 0)
         g->hybrid = true;
+    if (span_ends(key, SPAN(".attention.head_count_kv")) && v->number < UINT32_MAX)
+        g->kv_heads_sum = v->sum;
     for (size_t i = 0; i < ARRAY_LEN(key_rows); i++) {
         ssize_t dot = span_find(key, '.');
         /* Numbers of absurd size are nobody's model; they would only overflow later on. */
@@ -325,10 +329,11 @@ const char *gguf_file_type(uint32_t file_type)
 
 static void read_attention(const struct gguf *g, struct fact_model *m)
 {
-    double layers = (double)g->layers, heads = (double)(g->heads ? g->heads : 1);
+    double layers = (double)(g->layers ? g->layers : 1), heads = (double)(g->heads ? g->heads : 1);
     double key = g->key_length ? (double)g->key_length : (double)g->hidden / heads;
     double value = g->value_length ? (double)g->value_length : key;
-    double elems = (double)(g->kv_heads ? g->kv_heads : g->heads) * (key + value);
+    double each = (double)(g->kv_heads ? g->kv_heads : g->heads);
+    double elems = (g->kv_heads_sum > 0 ? g->kv_heads_sum / layers : each) * (key + value);
     m->attention = g->kv_heads && g->kv_heads < g->heads ? "gqa" : "mha";
     if (g->kv_lora) {
         m->attention = "mla";

@@ -18,7 +18,8 @@ struct gguf {
     /* Metadata behind the architecture's name; 0: not said. */
     uint64_t layers, context, hidden, heads, kv_heads, key_length, value_length, window, experts,
         experts_used, kv_lora, rope_dims, vocab;
-    bool hybrid; /* some layers have a constant state: its size is not told by the header */
+    double kv_heads_sum; /* of all layers, where they are listed; 0: they are not */
+    bool hybrid;         /* some layers have a constant state: its size is not told by the header */
     /* Summed over the tensors: elements, and bytes by part. */
     double elements_embed, elements_dense, elements_expert;
     double embed, dense, expert, token_embd;

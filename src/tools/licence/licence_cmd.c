@@ -285,7 +285,7 @@ static void show_list(const struct facts *f)
 static int run(struct licence_cmd *c)
 {
     const char *why = "";
-    if (facts_load(&c->facts, c->catalogue, &why) != ERR_OK) {
+    if (facts_load(&c->facts, facts_folder(c->catalogue, &c->arena), &why) != ERR_OK) {
         (void)fprintf(stderr, "hotspare: %s\n", why);
         return EXIT_DATA;
     }

@@ -38,7 +38,7 @@ static void on_line(void *ctx, struct span line)
     if (!span_next(&line, ',', &name) || span_double(span_trim(line), &mib) != ERR_OK || mib < 1)
         return;
     name = span_trim(name);
-    const struct fact_gpu *g = facts_gpu(q->f, name);
+    const struct fact_gpu *g = facts_gpu_reported(q->f, name, mib / 1024);
     if (!g) {
         q->unknown = arena_cstr(q->a, name);
         return;

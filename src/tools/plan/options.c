@@ -351,22 +351,12 @@ static void set_load(struct plan *p)
     d->usd_h = (p->o.usd_h >= 0 ? p->o.usd_h : rent) * (p->cards ? p->cards : 1);
 }
 
-static const char *users_catalogue(struct plan *p)
-{
-    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (p->o.catalogue)
-        return p->o.catalogue;
-    if (config && config[0])
-        return arena_printf(&p->arena, "%s/hotspare/catalogue", config).at;
-    return home ? arena_printf(&p->arena, "%s/.config/hotspare/catalogue", home).at : NULL;
-}
-
 int plan_prepare(struct plan *p)
 {
     const char *why = "";
     if (p->o.catalogue && access(p->o.catalogue, R_OK | X_OK) != 0)
         return complain("no catalogue is in", p->o.catalogue, "");
-    if (facts_load(&p->facts, users_catalogue(p), &why) != ERR_OK) {
+    if (facts_load(&p->facts, facts_folder(p->o.catalogue, &p->arena), &why) != ERR_OK) {
         (void)fprintf(stderr, "hotspare: %s\n", why);
         return EXIT_DATA;
     }

@@ -116,9 +116,12 @@ static void show_price(const struct screen *s, const struct plan *p)
         return;
     }
     bool table = p->o.usd_h < 0;
-    (void)fprintf(s->to, "price, %.2f USD an hour%s%s, busy %.0f %% of it\n", p->d.usd_h,
-                  table ? " seen " : "", table && p->d.gpu ? p->d.gpu->price_as_of : "",
+    (void)fprintf(s->to, "price, %.2f USD an hour, busy %.0f %% of it", p->d.usd_h,
                   100 * p->d.busy);
+    if (table && p->d.gpu)
+        (void)fprintf(s->to, " (rents of %.2f to %.2f a card were seen %s)", p->d.gpu->usd_h_low,
+                      p->d.gpu->usd_h_high, p->d.gpu->price_as_of);
+    (void)fputc('\n', s->to);
     ranged(s, "1M output tokens", v->usd_output, v->band, "USD");
     ranged(s, "1M tokens, both", v->usd_blended, v->band, "USD");
     if (api)

@@ -57,6 +57,31 @@ static void names_lead_to_one_thing(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cards); i++)
         assert_string_equal(gpu(f, cards[i][0])->name, cards[i][1]);
+    static const struct {
+        const char *reported;
+        double gib;
+        const char *name;
+    } drivers[] = {
+        {"NVIDIA A100-SXM4-80GB", 80, "A100 80GB SXM"},
+        {"NVIDIA A100-PCIE-40GB", 40, "A100 40GB SXM"},
+        {"NVIDIA H100 80GB HBM3", 79.6, "H100 80GB SXM"},
+        {"NVIDIA H100 PCIe", 79.6, "H100 80GB PCIe"},
+        {"NVIDIA H200", 140.4, "H200 141GB SXM"},
+        {"Tesla T4", 15, "T4 16GB"},
+        {"NVIDIA L4", 22.5, "L4 24GB"},
+        {"NVIDIA RTX 6000 Ada Generation", 48, "RTX 6000 Ada 48GB"},
+        {"NVIDIA RTX PRO 6000 Blackwell Server Edition", 95.6, "RTX PRO 6000 Blackwell 96GB"},
+        {"NVIDIA RTX A6000", 48, "RTX A6000 48GB"},
+        {"NVIDIA GeForce RTX 5090", 31.8, "RTX 5090 32GB"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+        const struct fact_gpu *g =
+            facts_gpu_reported(f, span_from(drivers[i].reported), drivers[i].gib);
+        if (!g || strcmp(g->name, drivers[i].name) != 0)
+            fail_msg("%s: %s", drivers[i].reported, g ? g->name : "nothing");
+    }
+    assert_null(facts_gpu_reported(f, SPAN("NVIDIA GeForce RTX 4090"), 12)); /* a laptop's */
+    assert_null(facts_gpu_reported(f, SPAN("NVIDIA Graphics Device"), 24));
     assert_null(facts_gpu(f, SPAN("RTX 9999")));
     assert_null(facts_gpu(f, SPAN("NVIDIA")));
     arena_deinit(&a);
