@@ -8,8 +8,7 @@
 #define CONTEXT_STEP 256.0
 #define CONTEXT_LEAST 1024.0
 #define CARDS_MOST 16u
-#define OFFLOAD_STEP_GIB 1.0
-#define OFFLOAD_MOST_GIB 512.0
+#define OFFLOAD_MOST_GIB 512u
 
 const char *remedy_name(enum remedy_kind k)
 {
@@ -230,7 +229,7 @@ static void add_offload(struct work *w)
     if (!d.gpu || d.engine != ENGINE_VLLM)
         return;
     double card = weights_of(w->f, d.model, d.quant).total / (d.tp * d.pp);
-    for (double gib = OFFLOAD_STEP_GIB; gib <= OFFLOAD_MOST_GIB; gib += OFFLOAD_STEP_GIB) {
+    for (unsigned gib = 1; gib <= OFFLOAD_MOST_GIB; gib++) {
         if (gib * GIB >= card)
             break;
         d.offload = gib * GIB;

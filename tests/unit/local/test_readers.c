@@ -115,7 +115,8 @@ static uint64_t write_llama(struct buf *b)
     put_int(b, 9, 4);
     put_int(b, 6, 4);
     put_int(b, 3, 8);
-    put_int(b, 0, 12);
+    put_int(b, 0, 8);
+    put_int(b, 0, 4);
     tensor(&w, "token_embd.weight", 4096, 128256, Q4_K);
     tensor(&w, "output.weight", 4096, 128256, Q6_K);
     for (uint32_t i = 0; i < 32; i++)
