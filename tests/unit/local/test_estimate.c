@@ -145,6 +145,13 @@ static void what_does_not_fit_gets_remedies_in_order_each_judged_anew(void **sta
     d = offload->d;
     d.offload -= GIB;
     assert_false(judged(f, &d).fits);
+    /* What lies in host memory needs room there. */
+    d = offload->d;
+    d.ram = 4 * GIB;
+    assert_false(judged(f, &d).fits);
+    d = layers->d;
+    d.ram = 2 * GIB;
+    assert_false(judged(f, &d).fits);
     arena_deinit(&a);
 }
 

@@ -208,6 +208,8 @@ static void a_lying_gguf_is_an_error(void **state)
     assert_int_equal(read_odd(f, 3, 1, 0, 2, UINT64_MAX, UINT64_MAX, Q4_K, 0), ERR_LIMIT);
     assert_int_equal(read_odd(f, 3, 1, 0, 2, (uint64_t)1 << 32, (uint64_t)1 << 32, F32, 0),
                      ERR_LIMIT);
+    assert_int_equal(read_odd(f, 3, 1, 0, 2, (uint64_t)1 << 26, (uint64_t)1 << 26, F32, 0),
+                     ERR_LIMIT);
     assert_int_equal(read_odd(f, 3, 1, 0, 2, 100, 4, Q4_K, 0), ERR_SYNTAX);
     assert_int_equal(read_odd(f, 3, 1, 0, 2, 256, 4, 4, 0), ERR_UNSUPPORTED);
     assert_int_equal(read_odd(f, 3, 1, 0, 2, 256, 4, UINT32_MAX, 0), ERR_UNSUPPORTED);
