@@ -90,7 +90,7 @@ static void vllm_memory(const struct deployment *d, struct memory *out)
         (kv_bytes(m, d->kv, d->context) - m->state_bytes) / shards + m->state_bytes / ranks(d);
     /* Constant states have their share of the overhead; the server counts tokens without them. */
     double per_token = (out->kv_sequence - m->state_bytes / ranks(d)) / d->context;
-    double tokens = out->kv_room / per_token;
+    double tokens = per_token > 0 ? out->kv_room / per_token : 0;
     out->tokens = tokens > 0 ? floor(tokens / BLOCK_TOKENS) * BLOCK_TOKENS : 0;
 }
 

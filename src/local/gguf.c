@@ -177,7 +177,8 @@ static const char *const types[TYPES] = {
     [13] = "Q5_K",  [14] = "Q6_K",   [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS",
     [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S",   [22] = "IQ2_S",  [23] = "IQ4_XS",
     [29] = "IQ1_M", [30] = "BF16",   [34] = "TQ1_0",   [35] = "TQ2_0",  [39] = "MXFP4",
-    [40] = "NVFP4",
+    [40] = "NVFP4", [24] = "I8",     [25] = "I16",     [26] = "I32",    [27] = "I64",
+    [28] = "F64",   [41] = "Q1_0",
 };
 
 struct tally {
@@ -322,7 +323,7 @@ const char *gguf_file_type(uint32_t file_type)
         [18] = "Q6_K",    [19] = "IQ2_XXS", [20] = "IQ2_XS", [21] = "Q2_K_S", [22] = "IQ3_XS",
         [23] = "IQ3_XXS", [24] = "IQ1_S",   [25] = "IQ4_NL", [26] = "IQ3_S",  [27] = "IQ3_M",
         [28] = "IQ2_S",   [29] = "IQ2_M",   [30] = "IQ4_XS", [31] = "IQ1_M",  [32] = "BF16",
-        [36] = "TQ1_0",   [37] = "TQ2_0",   [38] = "MXFP4",
+        [36] = "TQ1_0",   [37] = "TQ2_0",   [38] = "MXFP4",  [39] = "NVFP4",  [40] = "Q1_0",
     };
     return file_type < ARRAY_LEN(names) ? names[file_type] : NULL;
 }

@@ -3,6 +3,8 @@
 #include "tools/plan/options.h"
 #include <math.h>
 
+#define BYTES_MOST 9e18 /* what fits an integer; more is nobody's model */
+
 static void text(struct json_out *w, const char *key, const char *value)
 {
     jw_key(w, key);
@@ -24,7 +26,10 @@ static void number(struct json_out *w, const char *key, double n)
 static void bytes(struct json_out *w, const char *key, double n)
 {
     jw_key(w, key);
-    jw_i64(w, (int64_t)n);
+    if (fabs(n) < BYTES_MOST)
+        jw_i64(w, (int64_t)n);
+    else
+        jw_null(w);
 }
 
 static void json_deployment(struct json_out *w, const struct deployment *d)
