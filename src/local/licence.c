@@ -173,6 +173,14 @@ static void judge_display(const struct fact_licence *l, const struct use *u, str
                     .at);
 }
 
+/* Copies and products carry the licence's words. Inside the house nobody gets a copy, and
+ * open-source licences ask for nothing else; the others may ask for more than that. */
+static bool carries_words(const struct fact_licence *l, const struct use *u)
+{
+    bool open = is_word(l->family, "OSI") || is_word(l->family, "permissive");
+    return u->kind != USE_RESEARCH && !(open && u->kind == USE_INTERNAL);
+}
+
 void licence_judge(const struct fact_licence *l, const struct use *use, struct arena *a,
                    struct licence_verdict *out)
 {
@@ -187,8 +195,7 @@ void licence_judge(const struct fact_licence *l, const struct use *use, struct a
     judge_service(l, use, a, out);
     judge_training(l, use, a, out);
     judge_display(l, use, a, out);
-    /* Copies and products carry the licence's words; a tool inside the house shows nobody. */
-    if (l->attribution && use->kind != USE_RESEARCH)
+    if (l->attribution && carries_words(l, use))
         duty(out, l->attribution);
     if (l->policy)
         duty(out, arena_printf(a, "follow %s", l->policy).at);

@@ -71,18 +71,18 @@ struct config {
         uint32_t min_rate;
     } deadlines;
     struct breaker_config breaker; /* with `return.ramp` in it */
-    struct {
-        unsigned kind; /* 0 = not declared, else 1 + enum use_kind (local/licence.h) */
-        uint32_t users, revenue_million; /* 0 = not said; revenue in USD a year */
-        const char *region;              /* NULL = not said */
-    } use;
-    bool sticky;      /* conversations stay where they are */
-    uint32_t workers; /* 0 = one per core */
+    bool sticky;                   /* conversations stay where they are */
+    uint32_t workers;              /* 0 = one per core */
     size_t body_max, body_memory;
     bool reply_headers;     /* x-hotspare-*; on */
     bool log_requests;      /* access log; on */
     const char *access_log; /* "-" = stdout; path; NULL = stderr */
     const char *state_dir;  /* NULL = no persistence */
+    struct {
+        unsigned kind; /* 0 = not declared, else 1 + enum use_kind (local/licence.h) */
+        uint32_t users, revenue_million; /* 0 = not said; revenue in USD a year */
+        const char *region;              /* NULL = not said */
+    } use;
     size_t breaker_count;
     struct config_origin *origins; /* one per row of the table; for config_show */
 };

@@ -131,10 +131,32 @@ static void show_price(const struct screen *s, const struct plan *p)
                       api->model, api->input, api->output, api->as_of, 100 * BUSY_LOW);
 }
 
+/* A text in lines of the screen's width, indented below its first. */
+static void wrapped(const struct screen *s, int indent, const char *text)
+{
+    int at = indent;
+    (void)fprintf(s->to, "%*s", indent, "");
+    while (*text) {
+        int n = (int)strcspn(text, " ");
+        if (at > indent && at + 1 + n > s->columns) {
+            (void)fprintf(s->to, "\n%*s", indent, "");
+            at = indent;
+        } else if (at > indent) {
+            (void)fputc(' ', s->to);
+            at++;
+        }
+        (void)fprintf(s->to, "%.*s", n, text);
+        at += n;
+        text += n + (text[n] == ' ');
+    }
+    (void)fputc('\n', s->to);
+}
+
 static void show_remedy(const struct screen *s, const struct plan *p, const struct remedy *r)
 {
     if (!r->possible) {
-        (void)fprintf(s->to, "  no   %s\n         %s\n", r->what, r->why);
+        (void)fprintf(s->to, "  no   %s\n", r->what);
+        wrapped(s, 9, r->why);
         return;
     }
     (void)fprintf(s->to,
@@ -144,7 +166,8 @@ static void show_remedy(const struct screen *s, const struct plan *p, const stru
                   r->s.one / p->s.one, r->s.all);
     if (r->s.usd_output > 0)
         (void)fprintf(s->to, ", %.2f USD/1M", r->s.usd_output);
-    (void)fprintf(s->to, "\n         %s\n", r->why);
+    (void)fputc('\n', s->to);
+    wrapped(s, 9, r->why);
 }
 
 static void show_remedies(const struct screen *s, const struct plan *p)
