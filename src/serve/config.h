@@ -85,6 +85,11 @@ struct config {
     bool log_requests;      /* access log; on */
     const char *access_log; /* "-" = stdout; path; NULL = stderr */
     const char *state_dir;  /* NULL = no persistence */
+    struct {
+        unsigned kind; /* 0 = not declared, else 1 + enum use_kind (local/licence.h) */
+        uint32_t users, revenue_million; /* 0 = not said; revenue in USD a year */
+        const char *region;              /* NULL = not said */
+    } use;
     size_t breaker_count;
     struct config_origin *origins; /* one per row of the table; for config_show */
 };

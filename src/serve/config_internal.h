@@ -2,6 +2,7 @@
 /* Shared by the config*.c files only: the table, the tree a YAML file becomes, and the reader that
  * turns one into a configuration while collecting every problem. */
 #include "base/span.h"
+#include "local/facts.h"
 #include "serve/config.h"
 
 /* ---- the table (config_table.c) ---- */
@@ -21,6 +22,7 @@ enum config_type {
     CONFIG_KIND,
     CONFIG_SPEAKS,
     CONFIG_AUTH,
+    CONFIG_USE,      /* 0 not declared, else 1 + enum use_kind */
     CONFIG_DURATION, /* usec */
     CONFIG_SIZE,     /* size_t */
     CONFIG_COUNT,    /* uint32_t */
@@ -122,8 +124,9 @@ struct config_reader {
     size_t problem_count, problem_cap, error_count;
     struct config_node *root;     /* NULL: no file */
     struct config_node **targets; /* of the file, by target index; NULL: no file */
-    bool *target_bad; /* complained about already: checks that build on it are left out */
-    char path[512];   /* of the value being read, for messages */
+    bool *target_bad;    /* complained about already: checks that build on it are left out */
+    struct facts *facts; /* of models and licences; read when a use is declared */
+    char path[512];      /* of the value being read, for messages */
 };
 
 /* Reads s->text into r->root, complaining as it goes; r->root stays NULL when there is nothing to
@@ -165,6 +168,10 @@ void config_cloud_refuse(struct config_reader *r, const struct config_target *t,
                          const struct config_node *node);
 /* config_route.c: chains to targets, the default route, breakers. */
 void config_finish_routes(struct config_reader *r);
+/* config_use.c: complains when the licence of the link's model forbids the declared use, and warns
+ * when it must be asked about. Reads only the built-in facts. */
+void config_check_use(struct config_reader *r, struct config_mark at,
+                      const struct config_link *link);
 /* config_check.c: listeners, TLS, deadlines, breaker. */
 void config_check(struct config_reader *r);
 /* Would requests to that host and port come back to this gateway? */

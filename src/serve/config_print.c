@@ -199,6 +199,7 @@ static const char *type_text(enum config_type t)
         return "true or false";
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
+    case CONFIG_USE:
     case CONFIG_AUTH:
         return "word";
     default:

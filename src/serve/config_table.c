@@ -1,6 +1,7 @@
 /* The one table of the configuration: what each key is called, what it may hold, what it is without
  * being given, and what it means. Reading, checking, `config explain`, the JSON schema and the
  * manual page come from here. Parents stand before their children. */
+#include "local/licence.h"
 #include "serve/config_internal.h"
 
 #define MS USEC_PER_MS
@@ -128,6 +129,18 @@ const struct config_row config_rows[] = {
     {"return.sticky", CONFIG_BOOL, "true", 0, 0, IN_CONFIG(sticky),
      .help = "Conversations go on with the target that last answered them while it is healthy. "
              "false: each request goes to the first healthy target that the ramp lets it to."},
+    {"use", CONFIG_SECTION,
+     .help = "What the models of your own are used for. With it, a chain that names one whose "
+             "licence forbids that is refused; hotspare licence tells why."},
+    {"use.kind", CONFIG_USE, .offset = IN_CONFIG(use.kind),
+     .help = "Whom the answers are for: research, the company itself, its product's users, or "
+             "others who call it as a service."},
+    {"use.users", CONFIG_COUNT, "0", 0, 4294967295u, IN_CONFIG(use.users),
+     .help = "Monthly active users of the company and its affiliates. 0: not said."},
+    {"use.revenue_million", CONFIG_COUNT, "0", 0, 4294967295u, IN_CONFIG(use.revenue_million),
+     .help = "Their revenue a year, in millions of USD. 0: not said."},
+    {"use.region", CONFIG_TEXT, .offset = IN_CONFIG(use.region),
+     .help = "Where the company is: EU, UK, US, or a country's two letters."},
     {"body_max", CONFIG_SIZE, "32MiB", 1024, MIB(256), IN_CONFIG(body_max), .restart = true,
      .help = "Largest request body. Each is held until its request is answered, so that any target "
              "can get it."},
@@ -208,6 +221,10 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
     case CONFIG_AUTH:
         out[n++] = "x-api-key";
         out[n++] = "bearer";
+        break;
+    case CONFIG_USE:
+        for (; n < USE_KIND_COUNT; n++)
+            out[n] = use_kind_name((enum use_kind)n);
         break;
     case CONFIG_BOOL:
         out[n++] = "false";
