@@ -22,7 +22,7 @@ static void on_body(void *ctx, struct span bytes);
 static void on_end(void *ctx);
 static void on_error(void *ctx, enum err e, enum call_stage stage, const char *why);
 
-static const struct call_events call_events = {
+const struct call_events attempt_events = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
 /* ---- the request in the target's words ---- */
@@ -242,7 +242,8 @@ void attempt_begin(struct exchange *x, size_t link_index)
                                .fields = at->fields,
                                .body = &at->body,
                                .connect_time = x->relay->deadlines.connect};
-    at->call = call_start(x->relay->pool, link->target->origin, &req, &call_events, x);
+    if (!fault_board_armed(x->relay->faults) || !inject_begin(x, &req))
+        at->call = call_start(x->relay->pool, link->target->origin, &req, &attempt_events, x);
     exchange_rearm(x);
 }
 
@@ -254,6 +255,8 @@ void attempt_drop(struct exchange *x)
     at->open = false;
     call_cancel(at->call);
     at->call = NULL;
+    if (at->injection)
+        inject_drop(at->injection);
     buf_deinit(&at->gathered);
     sse_deinit(&at->sse);
 }
@@ -350,7 +353,8 @@ void attempt_resume(struct exchange *x)
     at->deadline = now + (at->ended ? TAIL_TIME : x->relay->deadlines.stall);
     if (at->pace.until > 0)
         pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
-    call_resume(at->call);
+    if (at->call) /* a fault on purpose has none */
+        call_resume(at->call);
     exchange_rearm(x);
 }
 
@@ -569,7 +573,8 @@ static void on_body(void *ctx, struct span bytes)
         at->deadline = loop_now(x->relay->loop) + TAIL_TIME;
     if (reply_pending(x->request) > REPLY_HIGH_WATER && !at->paused) {
         at->paused = true;
-        call_pause(at->call);
+        if (at->call) /* as above */
+            call_pause(at->call);
     }
     exchange_rearm(x);
 }

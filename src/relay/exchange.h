@@ -11,6 +11,7 @@
 #include "dialect/dialect.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
+#include "relay/fault_board.h"
 #include "relay/ledger.h"
 #include "relay/seam.h"
 
@@ -52,6 +53,7 @@ struct exchange_attempt {
     bool cancelled;    /* the client left while it was under way */
     int status;
     usec started, ended;
+    const char *injected; /* the fault that a drill committed here; NULL = none */
 };
 
 enum exchange_outcome {
@@ -96,12 +98,14 @@ struct exchange_report {
     struct chat_usage usage;
     usec started, first_content, ended; /* first_content: 0 = none */
     usec stall_max;                     /* longest wait between two content events */
+    uint64_t fault_serial; /* of the order (fault_board.h) by which it met a fault; 0 = none */
 };
 
 struct relay {
     struct loop *loop;
     struct pool *pool;
     struct budget *budget;
+    struct fault_board *faults; /* of drills; NULL: none can be on */
     struct relay_deadlines deadlines;
     bool reply_headers; /* x-hotspare-* */
     /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must

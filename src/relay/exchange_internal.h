@@ -1,6 +1,7 @@
 #pragma once
 /* Shared by exchange.c (the order of things), attempt.c (one try at one target), splice.c (going on
- * in the middle) and answer.c (what the client gets). Nobody else includes it. */
+ * in the middle), answer.c (what the client gets) and inject.c (faults on purpose). Nobody else
+ * includes it. */
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/exchange.h"
@@ -54,6 +55,9 @@ struct attempt {
     struct reply_reader *reader;
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;
+    struct injection *injection; /* a drill's fault is between us and the target; else NULL */
+    uint64_t fault_serial;       /* it was committed, by this order; 0 = not (yet) */
+    bool fault_counts;           /* ... and counts for the circuit */
 };
 
 /* A tool call's events wait in `out`, from `from` on, until it is complete. */
@@ -118,6 +122,7 @@ struct exchange {
     bool writer_full; /* `out` reached its bound */
     bool error_told;  /* the target's own error event went through: none of ours follows */
     struct chat_error stream_error;
+    uint64_t fault_serial; /* of the first fault that was committed on it; 0 = none */
     bool forwarded; /* bytes of an answer are with the client: no other target can take over */
     int status_sent;
 
@@ -135,6 +140,13 @@ bool attempt_overdue(struct exchange *x,
                      usec now); /* a deadline of the attempt passed: it has been failed */
 usec attempt_next_check(const struct exchange *x);
 void attempt_resume(struct exchange *x); /* the client reads again: so do we */
+
+extern const struct call_events attempt_events; /* ctx: the exchange */
+
+/* inject.c: faults that a drill commits. Asked only while an order is in force. True: this attempt
+ * is met, and its events come from there. */
+bool inject_begin(struct exchange *x, const struct call_request *request);
+void inject_drop(struct injection *j);
 
 /* exchange.c */
 void exchange_attempt_failed(struct exchange *x, const struct failure *f); /* decides what now */

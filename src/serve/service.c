@@ -29,6 +29,9 @@ void service_init(struct service *s, usec wall)
     pthread_mutex_init(&s->lock, NULL);
     budget_init(&s->budget, 20, 3);
     metrics_names_init(&s->names);
+    uint64_t seed[2] = {0};
+    (void)RAND_bytes((uint8_t *)seed, sizeof seed); /* without: who is met could be foretold */
+    fault_board_init(&s->faults, seed);
 }
 
 static void free_breakers(struct named_breaker *b)
@@ -47,6 +50,7 @@ void service_deinit(struct service *s)
     snapshot_unref(s->current);
     free_breakers(s->breakers);
     metrics_names_deinit(&s->names);
+    fault_board_deinit(&s->faults);
     pthread_mutex_destroy(&s->lock);
 }
 
@@ -306,7 +310,22 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
     s->current = snap;
     pthread_mutex_unlock(&s->lock);
     snapshot_unref(old);
+    (void)fault_board_clear(&s->faults);
+    service_undo_drill(s, "the configuration was reloaded");
     return ERR_OK;
+}
+
+/* ---- drills ---- */
+
+void service_undo_drill(struct service *s, const char *why)
+{
+    if (!fault_board_undo_owed(&s->faults))
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (struct named_breaker *b = s->breakers; b; b = b->next)
+        breaker_undo_drill(&b->breaker);
+    pthread_mutex_unlock(&s->lock);
+    log_line(LOG_WARN, "drill_ends", "why", why, NULL);
 }
 
 /* ---- breakers over restarts ---- */

@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "relay/affinity.h"
 #include "relay/budget.h"
+#include "relay/fault_board.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
 
@@ -43,6 +44,7 @@ struct service {
     struct snapshot *current;
     struct named_breaker *breakers;
     struct budget budget;
+    struct fault_board faults;
     struct metrics_names names;
     atomic_bool draining;
     usec started_wall;
@@ -57,6 +59,10 @@ void service_deinit(struct service *s); /* no worker may run any more */
  * static or in `why`) when it cannot be used (CA file, certificate): then nothing has changed.
  * Thread: main. */
 MUST_USE enum err service_adopt(struct service *s, struct config *c, char why[256]);
+
+/* Takes back what an order of a drill that is over (fault_board.h) did to breakers; does nothing
+ * when that was done already. why: for the log. A reload ends a drill, too. Thread: any. */
+void service_undo_drill(struct service *s, const char *why);
 
 /* The snapshot in force, with a reference for the caller. Thread: any. */
 struct snapshot *service_snapshot(struct service *s);
