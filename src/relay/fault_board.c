@@ -122,10 +122,10 @@ enum err fault_board_set(struct fault_board *b, const struct fault_order *o, use
     return e;
 }
 
-bool fault_board_clear(struct fault_board *b)
+bool fault_board_clear(struct fault_board *b, struct span drill)
 {
     lock(b);
-    bool was = end(b);
+    bool was = (drill.len == 0 || span_is(drill, b->order.drill)) && end(b);
     unlock(b);
     return was;
 }

@@ -93,8 +93,8 @@ void fault_board_deinit(struct fault_board *b);
 /* Gives an order, or the same one again, whose counts then go on. ERR_EXISTS: another drill's is in
  * force. */
 MUST_USE enum err fault_board_set(struct fault_board *b, const struct fault_order *o, usec now);
-/* Ends what is in force. False: nothing was. */
-bool fault_board_clear(struct fault_board *b);
+/* Ends what is in force, if `drill` gave it; empty: whosever it is. False: nothing was ended. */
+bool fault_board_clear(struct fault_board *b, struct span drill);
 /* Ends an order whose lease is over. Returns the time until it will be; USEC_NEVER = none is. */
 usec fault_board_sweep(struct fault_board *b, usec now);
 /* True once after each end: what injected failures did to breakers is to be taken back. */

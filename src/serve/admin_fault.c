@@ -2,8 +2,9 @@
  * the configuration, in a request or in the environment can.
  *
  * POST gives an order for some seconds, and again to renew it; DELETE ends whatever is in force,
- * whosever it is. An order that is not renewed ends by itself, on the admin worker's timer: then
- * circuits that it opened are closed again. Each beginning and end is a line in the log. */
+ * whosever it is; with ?drill=NAME only that one's. An order that is not renewed ends by itself, on
+ * the admin worker's timer: then circuits that it opened are closed again. Each beginning and end
+ * is a line in the log. */
 #include "base/log.h"
 #include "base/span.h"
 #include "serve/admin_internal.h"
@@ -250,7 +251,10 @@ void fault_door_get(struct worker *w, struct request *r)
 
 void fault_door_delete(struct worker *w, struct request *r)
 {
-    (void)fault_board_clear(&w->service->faults); /* none in force: so much the better */
+    struct span drill = request_query(r), name;
+    if (span_next(&drill, '=', &name) && !span_is(name, "drill"))
+        drill = SPAN_EMPTY;
+    (void)fault_board_clear(&w->service->faults, drill); /* none: so much the better */
     service_undo_drill(w->service, "it was ended");
     reply_view(w, r);
 }

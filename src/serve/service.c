@@ -310,7 +310,7 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
     s->current = snap;
     pthread_mutex_unlock(&s->lock);
     snapshot_unref(old);
-    (void)fault_board_clear(&s->faults);
+    (void)fault_board_clear(&s->faults, SPAN_EMPTY);
     service_undo_drill(s, "the configuration was reloaded");
     return ERR_OK;
 }

@@ -102,8 +102,9 @@ static void one_drill_at_a_time_and_each_order_is_counted_by_itself(void **state
     uint64_t serial = fault_board_view(&b, 0).serial;
     assert_int_equal(fault_board_set(&b, &other, SEC), ERR_EXISTS);
     fault_board_struck(&b, serial);
-    assert_true(fault_board_clear(&b));
-    assert_false(fault_board_clear(&b));
+    assert_false(fault_board_clear(&b, SPAN("d2")));
+    assert_true(fault_board_clear(&b, SPAN("d1")));
+    assert_false(fault_board_clear(&b, SPAN_EMPTY));
     assert_true(fault_board_undo_owed(&b));
     /* It was met before the end, and is over after it. */
     struct fault_outcome o = {.serial = serial,
