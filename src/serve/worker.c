@@ -109,7 +109,8 @@ static void tell_drill(struct worker *w, const struct exchange_report *r)
                               .first = r->first_content > 0 ? r->first_content - r->started : 0,
                               .gap = r->stall_max};
     for (size_t i = 1; i < r->attempt_count && o.elsewhere == 0; i++)
-        if (r->attempts[i - 1].injected && strcmp(r->attempts[i].target, r->attempts[i - 1].target))
+        if (r->attempts[i - 1].injected &&
+            strcmp(r->attempts[i].target, r->attempts[i - 1].target) != 0)
             o.elsewhere = r->attempts[i].started;
     fault_board_count(&w->service->faults, &o);
 }

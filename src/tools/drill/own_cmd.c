@@ -85,7 +85,8 @@ static int check_names(struct own_wish *w)
     if (!is_plain(o->model) ||
         (o->target != NULL && (!is_plain(o->target) || strlen(o->target) > 63)))
         return refuse("--model or --target is not a name", "plain characters, without blanks");
-    if (o->key_env != NULL && (getenv(o->key_env) == NULL || !is_plain(getenv(o->key_env))))
+    const char *key = o->key_env != NULL ? getenv(o->key_env) : "-";
+    if (key == NULL || !is_plain(key))
         return refuse("the variable of --key-env holds no key", "export it before the drill");
     return 0;
 }

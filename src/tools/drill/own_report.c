@@ -41,11 +41,6 @@ static void put_spent(struct buf *out, const struct own_order *o, double spent)
 
 /* ---- lines ---- */
 
-static const char *colour_of(enum verdict v)
-{
-    return v == VERDICT_PASS ? "\033[1;32m" : v == VERDICT_NOT_RUN ? "\033[2m" : "\033[1;31m";
-}
-
 static void put_figures(const struct own_result *res, const struct own_order *o, struct buf *out)
 {
     const struct own_counts *c = &res->counts;
@@ -54,8 +49,9 @@ static void put_figures(const struct own_result *res, const struct own_order *o,
                (unsigned long long)c->lost);
     if (c->told > 0)
         report_put(out, " told %llu", (unsigned long long)c->told);
-    if (c->client_left + c->open > 0)
-        report_put(out, " left or open %llu", (unsigned long long)(c->client_left + c->open));
+    uint64_t unjudged = c->client_left + c->open;
+    if (unjudged > 0)
+        report_put(out, " left or open %llu", (unsigned long long)unjudged);
     report_put(out, "; interruption %.1f %%", interruption(c));
     if (o->limits.set[LIMIT_INTERRUPTION])
         report_put(out, " (limit %g)", o->limits.most[LIMIT_INTERRUPTION]);
@@ -81,8 +77,9 @@ void own_lines(const struct own_report *r, size_t index, bool colour, struct buf
 {
     const struct own_result *res = &r->at[index];
     char name[80];
-    report_put(out, "%s %s%s%s", variant_name(res, name), colour ? colour_of(res->verdict) : "",
-               verdict_name(res->verdict), colour ? "\033[0m" : "");
+    report_put(out, "%s %s%s%s", variant_name(res, name),
+               colour ? verdict_colour(res->verdict) : "", verdict_name(res->verdict),
+               colour ? "\033[0m" : "");
     if (res->verdict == VERDICT_NOT_RUN) {
         report_put(out, " %s\n", res->why);
         return;
@@ -149,8 +146,9 @@ static void plan_cost(const struct own_report *r, struct buf *out)
     const struct own_order *o = r->order;
     uint64_t runs = runs_of(r), asked = 1 + runs * (o->seconds * o->rate + 1);
     double most = (double)asked * own_most_of_one(o);
+    uint64_t seconds = runs * o->seconds;
     report_put(out, "time       about %llu s and the last answers; at most %llu min\n",
-               (unsigned long long)(runs * o->seconds), (unsigned long long)o->minutes);
+               (unsigned long long)seconds, (unsigned long long)o->minutes);
     report_put(out, "own calls  at most %llu (%llu/s), ", (unsigned long long)asked,
                (unsigned long long)o->rate);
     put_spent(out, o, most < o->cap ? most : o->cap);
@@ -185,30 +183,6 @@ void own_plan(const struct own_report *r, struct buf *out)
 
 /* ---- JSON ---- */
 
-static void put_count(struct json_out *w, const char *name, uint64_t n)
-{
-    jw_key(w, name);
-    jw_i64(w, (int64_t)n);
-}
-
-static void put_text(struct json_out *w, const char *name, const char *text)
-{
-    jw_key(w, name);
-    if (text != NULL && text[0] != '\0')
-        jw_str(w, span_from(text));
-    else
-        jw_null(w);
-}
-
-static void put_number(struct json_out *w, const char *name, bool known, double n)
-{
-    jw_key(w, name);
-    if (known)
-        jw_double(w, n);
-    else
-        jw_null(w);
-}
-
 static void put_flag(struct json_out *w, const char *name, bool value)
 {
     jw_key(w, name);
@@ -220,60 +194,51 @@ static void json_counts(struct json_out *w, const struct own_result *res)
     const struct own_counts *c = &res->counts;
     jw_key(w, "conversations");
     jw_object(w);
-    put_count(w, "met", c->met);
-    put_count(w, "hidden", c->hidden);
-    put_count(w, "continued", c->continued);
-    put_count(w, "told", c->told);
-    put_count(w, "lost", c->lost);
-    put_count(w, "client_left", c->client_left);
-    put_count(w, "open", c->open);
-    put_count(w, "asked_elsewhere", c->elsewhere);
+    report_json_count(w, "met", c->met);
+    report_json_count(w, "hidden", c->hidden);
+    report_json_count(w, "continued", c->continued);
+    report_json_count(w, "told", c->told);
+    report_json_count(w, "lost", c->lost);
+    report_json_count(w, "client_left", c->client_left);
+    report_json_count(w, "open", c->open);
+    report_json_count(w, "asked_elsewhere", c->elsewhere);
     jw_object_end(w);
-    put_number(w, "interruption_percent", over(c) > 0, interruption(c));
-    put_number(w, "detect_s", c->detect >= 0, (double)c->detect / 1e6);
-    put_number(w, "longest_gap_s", true, (double)c->gap / 1e6);
-    put_number(w, "longest_first_content_s", true, (double)c->first / 1e6);
-    put_number(w, "upstream_per_client", over(c) > 0, billing(c));
+    report_json_number(w, "interruption_percent", over(c) > 0, interruption(c));
+    report_json_number(w, "detect_s", c->detect >= 0, (double)c->detect / 1e6);
+    report_json_number(w, "longest_gap_s", true, (double)c->gap / 1e6);
+    report_json_number(w, "longest_first_content_s", true, (double)c->first / 1e6);
+    report_json_number(w, "upstream_per_client", over(c) > 0, billing(c));
     jw_key(w, "own_callers");
     jw_object(w);
-    put_count(w, "asked", res->asked);
-    put_count(w, "good", res->good);
-    put_count(w, "lost_or_wrong", res->wrong);
-    put_count(w, "corrupt", res->corrupt);
-    put_number(w, "longest_gap_s", true, (double)res->gap / 1e6);
+    report_json_count(w, "asked", res->asked);
+    report_json_count(w, "good", res->good);
+    report_json_count(w, "lost_or_wrong", res->wrong);
+    report_json_count(w, "corrupt", res->corrupt);
+    report_json_number(w, "longest_gap_s", true, (double)res->gap / 1e6);
     jw_object_end(w);
     put_flag(w, "restored", res->restored);
     put_flag(w, "aborted", res->aborted);
-    put_text(w, "first_trouble", res->first_trouble);
-}
-
-static const char *verdict_key(enum verdict v)
-{
-    static const char *const names[] = {[VERDICT_NOT_RUN] = "not_run",
-                                        [VERDICT_PASS] = "pass",
-                                        [VERDICT_FAIL] = "fail",
-                                        [VERDICT_BROKEN] = "broken"};
-    return names[v];
+    report_json_text(w, "first_trouble", res->first_trouble);
 }
 
 static void json_result(struct json_out *w, const struct own_result *res)
 {
     char name[80];
     jw_object(w);
-    put_text(w, "id", variant_name(res, name));
-    put_text(w, "name", res->fault->name);
-    put_text(w, "hypothesis", res->fault->hypothesis);
-    put_text(w, "verdict", verdict_key(res->verdict));
-    put_text(w, "why", res->why);
+    report_json_text(w, "id", variant_name(res, name));
+    report_json_text(w, "name", res->fault->name);
+    report_json_text(w, "hypothesis", res->fault->hypothesis);
+    report_json_text(w, "verdict", verdict_key(res->verdict));
+    report_json_text(w, "why", res->why);
     if (res->verdict != VERDICT_NOT_RUN)
         json_counts(w, res);
     jw_key(w, "broken");
     jw_array(w);
     for (size_t i = 0; i < res->broken_count; i++) {
         jw_object(w);
-        put_text(w, "limit", limit_rows[res->broken[i].which].name);
-        put_number(w, "value", res->broken[i].happened, res->broken[i].value);
-        put_number(w, "most", true, res->broken[i].most);
+        report_json_text(w, "limit", limit_rows[res->broken[i].which].name);
+        report_json_number(w, "value", res->broken[i].happened, res->broken[i].value);
+        report_json_number(w, "most", true, res->broken[i].most);
         jw_object_end(w);
     }
     jw_array_end(w);
@@ -284,13 +249,13 @@ static void json_spending(struct json_out *w, const struct own_report *r)
 {
     jw_key(w, "spending");
     jw_object(w);
-    put_count(w, "own_conversations", r->asked);
-    put_count(w, "input_tokens", r->input);
-    put_count(w, "output_tokens", r->output);
-    put_count(w, "answers_without_usage", r->untold);
-    put_text(w, "unit", unit_of(r->order));
-    put_number(w, "counted", true, r->spent);
-    put_number(w, "cap", true, r->order->cap);
+    report_json_count(w, "own_conversations", r->asked);
+    report_json_count(w, "input_tokens", r->input);
+    report_json_count(w, "output_tokens", r->output);
+    report_json_count(w, "answers_without_usage", r->untold);
+    report_json_text(w, "unit", unit_of(r->order));
+    report_json_number(w, "counted", true, r->spent);
+    report_json_number(w, "cap", true, r->order->cap);
     jw_object_end(w);
 }
 
@@ -299,21 +264,21 @@ void own_json(const struct own_report *r, struct buf *out)
     struct json_out w;
     json_out_buf(&w, out);
     jw_object(&w);
-    put_text(&w, "schema", "hotspare.drill-own/1");
-    put_text(&w, "version", HOTSPARE_VERSION);
+    report_json_text(&w, "schema", "hotspare.drill-own/1");
+    report_json_text(&w, "version", HOTSPARE_VERSION);
     put_flag(&w, "ok", own_exit_code(r) == 0);
     put_flag(&w, "stopped", r->stopped);
-    put_text(&w, "ended_early", r->ended_early);
-    put_text(&w, "gateway", r->order->gateway);
-    put_text(&w, "target", r->target);
-    put_text(&w, "model", r->order->model);
-    put_count(&w, "percent", r->order->percent);
+    report_json_text(&w, "ended_early", r->ended_early);
+    report_json_text(&w, "gateway", r->order->gateway);
+    report_json_text(&w, "target", r->target);
+    report_json_text(&w, "model", r->order->model);
+    report_json_count(&w, "percent", r->order->percent);
     put_flag(&w, "only_mine", r->order->only_mine);
     put_flag(&w, "circuit", r->order->circuit);
-    put_count(&w, "rate", r->order->rate);
-    put_count(&w, "fault_s", r->order->seconds);
+    report_json_count(&w, "rate", r->order->rate);
+    report_json_count(&w, "fault_s", r->order->seconds);
     json_spending(&w, r);
-    put_text(&w, "not_measurable", not_measurable);
+    report_json_text(&w, "not_measurable", not_measurable);
     jw_key(&w, "faults");
     jw_array(&w);
     for (size_t i = 0; i < r->count; i++)

@@ -386,7 +386,7 @@ static const char *read_door(struct run *r, int status, struct span reply, bool 
         struct span told = json_str_decode(json_get(root, "error"), &a);
         *out_active = json_true(json_get(root, "active")) &&
                       (r->phase == LOOKING || json_str_is(json_get(root, "drill"), r->drill));
-        if (is_door && r->phase > FIRST)
+        if (is_door && r->phase > FIRST && json_str_is(json_get(root, "drill"), r->drill))
             read_counts(&current(r)->counts, json_get(root, "counts"));
         if (told.len > 0)
             error = arena_cstr(&r->arena, told);
@@ -444,6 +444,10 @@ static void ordered(void *ctx, int status, struct span reply)
         return;
     }
     r->lost_in_row = 0;
+    if (r->ending) { /* by the time limit, meanwhile */
+        remove_fault(r);
+        return;
+    }
     if (r->phase == ORDERING) {
         r->phase = LOAD;
         r->fault_at = loop_now(r->loop);
@@ -491,13 +495,14 @@ static void look_again(struct timer *t)
 static void answers_are_over(struct run *r)
 {
     bool waiting = r->open > 0 || current(r)->counts.open > 0;
-    if (waiting && !r->report->stopped &&
+    bool over = r->report->stopped || r->report->failed;
+    if (waiting && !over &&
         loop_now(r->loop) - r->fault_at <
             (usec)r->order->seconds * USEC_PER_SEC + PATIENCE + USEC_PER_SEC) {
         loop_timer_in(r->loop, &r->tick, POLL_TIME, look_again);
         return;
     }
-    if (r->report->stopped) {
+    if (over) {
         told(r);
         return;
     }
@@ -558,6 +563,7 @@ static void next_fault(struct run *r)
         struct own_result *res = current(r);
         if (res->why[0] == '\0' && !r->ending) {
             r->phase = ORDERING;
+            r->fault_at = loop_now(r->loop);
             ask_for_fault(r);
             return;
         }
@@ -630,6 +636,7 @@ static bool prepare(struct run *r)
     r->errand.ctx = r;
     loop_random(r->loop, &random, sizeof random);
     (void)snprintf(r->drill, sizeof r->drill, "drill-%016llx", (unsigned long long)random);
+    r->number = random & 0x3FFFFFFF; /* no conversation is one of an earlier drill's */
     (void)snprintf(r->door_of_mine, sizeof r->door_of_mine, DOOR "?drill=%s", r->drill);
     const char *key = r->order->key_env != NULL ? getenv(r->order->key_env) : "drill";
     r->fields = arena_printf(&r->arena, "x-api-key: %s\r\n", key).at;
