@@ -397,6 +397,7 @@ static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
         .ended = loop_now(x->relay->loop),
         .stall_max = x->stall_max,
         .fault_serial = x->fault_serial,
+        .fault_released = x->fault_released,
         .conversation_source = identity_source_name(x->identity.source),
     };
     if (outcome != OUTCOME_OK && outcome != OUTCOME_INTERRUPTED)

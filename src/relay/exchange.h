@@ -99,6 +99,7 @@ struct exchange_report {
     usec started, first_content, ended; /* first_content: 0 = none */
     usec stall_max;                     /* longest wait between two content events */
     uint64_t fault_serial; /* of the order (fault_board.h) by which it met a fault; 0 = none */
+    bool fault_released;   /* the order ended while the fault kept it waiting */
 };
 
 struct relay {

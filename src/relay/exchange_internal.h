@@ -123,6 +123,7 @@ struct exchange {
     bool error_told;  /* the target's own error event went through: none of ours follows */
     struct chat_error stream_error;
     uint64_t fault_serial; /* of the first fault that was committed on it; 0 = none */
+    bool fault_released;   /* the drill ended while it was kept waiting */
     bool forwarded; /* bytes of an answer are with the client: no other target can take over */
     int status_sent;
 

@@ -5,7 +5,7 @@
 
 const char *const fault_fate_names[FAULT_FATES] = {
     [FAULT_HIDDEN] = "hidden", [FAULT_CONTINUED] = "continued", [FAULT_TOLD] = "told",
-    [FAULT_LOST] = "lost",     [FAULT_LEFT] = "client_left",
+    [FAULT_LOST] = "lost",     [FAULT_LEFT] = "client_left",    [FAULT_RELEASED] = "released",
 };
 
 /* ---- orders ---- */
@@ -30,6 +30,7 @@ enum err fault_order_make(const struct fault_wish *w, struct fault_order *out, c
     struct fault_order o = {.percent = (uint32_t)w->percent,
                             .only_mine = w->only_mine,
                             .circuit = w->circuit,
+                            .draining = w->draining,
                             .lease = w->lease};
     *out_why = "drill, target and fault are names of at most 63 plain characters";
     if (!copy_name(o.drill, w->drill) || !copy_name(o.target, w->target) ||
@@ -116,6 +117,7 @@ enum err fault_board_set(struct fault_board *b, const struct fault_order *o, use
     } else {
         if (!on || !same_order(&b->order, o))
             begin(b, o, now);
+        b->order.draining = o->draining;
         b->ends = now + o->lease;
     }
     unlock(b);
@@ -182,7 +184,7 @@ bool fault_board_meets(struct fault_board *b, usec now, const char *target, stru
 {
     lock(b);
     const struct fault_order *o = &b->order;
-    bool met = in_force(b, now) && strcmp(o->target, target) == 0 &&
+    bool met = in_force(b, now) && !o->draining && strcmp(o->target, target) == 0 &&
                (!o->only_mine || span_is(mark, o->drill)) &&
                draw(conversation, b->serial) < o->percent;
     if (met) {
@@ -221,8 +223,9 @@ void fault_board_count(struct fault_board *b, const struct fault_outcome *o)
 {
     lock(b);
     struct fault_counts *c = &b->counts;
-    if (b->serial == o->serial) {
+    if (b->serial == o->serial)
         c->fate[o->fate]++;
+    if (b->serial == o->serial && o->fate != FAULT_LEFT && o->fate != FAULT_RELEASED) {
         c->attempts += o->attempts;
         c->elsewhere += o->elsewhere > 0;
         longest(&c->first, o->first);

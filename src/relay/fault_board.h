@@ -23,12 +23,14 @@ struct fault_order {
     uint32_t percent; /* of the conversations */
     bool only_mine;   /* nobody is met but those that carry the mark */
     bool circuit;     /* its failures count for the circuit like real ones: others are moved, too */
+    bool
+        draining; /* meets nobody new; those it has met go on to meet it. May change at a renewal */
     usec lease;
 };
 struct fault_wish { /* as it comes; spans borrow */
     struct span drill, target, spec;
     int64_t percent;
-    bool only_mine, circuit;
+    bool only_mine, circuit, draining;
     usec lease;
 };
 /* ERR_INVALID: out_why is a sentence (static). */
@@ -41,6 +43,8 @@ enum fault_fate {                  /* of a request that was met */
                   FAULT_TOLD,      /* the caller's own error */
                   FAULT_LOST,      /* an error, or cut off by one */
                   FAULT_LEFT,      /* its client left */
+                  FAULT_RELEASED,  /* the order ended while it was kept waiting: says nothing of the
+                                      chain */
                   FAULT_FATES
 };
 extern const char *const fault_fate_names[FAULT_FATES];

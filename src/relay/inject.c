@@ -8,6 +8,9 @@
  *                       target is let go, and the fault is told
  *   in a whole answer   half of what came first, then the fault
  *
+ * Who waits for nothing waits no longer than the drill: when its order ends, silence becomes a
+ * broken connection, which sends the request elsewhere, and what was to be sent late is sent.
+ *
  * Each call-back into the attempt may be its end, and the exchange's, and so ours: what is to
  * happen afterwards is put on the timer before it, and inject_drop takes it off again. */
 #include "relay/exchange_internal.h"
@@ -15,6 +18,7 @@
 #define EVENT_MAX ((size_t)8 << 20)
 #define BODY_MAX ((size_t)64 << 10)
 #define PING_TIME (1 * USEC_PER_SEC)
+#define WATCH_TIME (250 * USEC_PER_MS)
 
 static const char why[] = "a drill commits this fault on purpose";
 
@@ -26,6 +30,7 @@ struct injection { /* in the exchange's arena */
     struct sse sse; /* with `counter`: of the stream that passes through */
     struct reply_reader *counter;
     uint64_t seen;
+    usec due; /* slow-first: when the request is sent */
     bool streaming, struck, headed;
 };
 
@@ -51,6 +56,30 @@ static void strike(struct injection *j)
 static void later(struct injection *j, usec time, void (*what)(struct timer *t))
 {
     loop_timer_in(j->x->relay->loop, &j->timer, time, what);
+}
+
+/* ---- while it is silent ---- */
+
+static bool is_over(const struct injection *j)
+{
+    struct relay *relay = j->x->relay;
+    return !fault_board_current(relay->faults, j->hit.serial, loop_now(relay->loop));
+}
+
+static void let_go(struct injection *j)
+{
+    j->x->fault_released = true;
+    attempt_events.on_error(j->x, ERR_RESET, j->x->attempt.status ? CALL_BODY : CALL_WAIT,
+                            "the drill that kept it waiting is over");
+}
+
+static void watch(struct timer *t)
+{
+    struct injection *j = CONTAINER_OF(t, struct injection, timer);
+    if (is_over(j))
+        let_go(j);
+    else
+        later(j, WATCH_TIME, watch);
 }
 
 /* ---- what a failing target says ---- */
@@ -125,6 +154,10 @@ static void tell_ping(struct timer *t)
 {
     struct injection *j = CONTAINER_OF(t, struct injection, timer);
     bool anthropic = j->x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    if (is_over(j)) {
+        let_go(j);
+        return;
+    }
     later(j, PING_TIME, tell_ping);
     attempt_events.on_body(j->x, anthropic ? SPAN("event: ping\ndata: {\"type\":\"ping\"}\n\n")
                                            : SPAN(": keep-alive\n\n"));
@@ -147,9 +180,16 @@ static void tell_error_or_event(struct injection *j)
     tell_head(j, 200, "text/event-stream");
 }
 
-static void send_late(struct injection *j)
+static void send_late(struct timer *t)
 {
+    struct injection *j = CONTAINER_OF(t, struct injection, timer);
     struct exchange *x = j->x;
+    usec left = j->due - loop_now(x->relay->loop);
+    if (left > 0 && !is_over(j)) {
+        later(j, left < WATCH_TIME ? left : WATCH_TIME, send_late);
+        return;
+    }
+    x->fault_released |= left > 0;
     x->attempt.call = call_start(x->relay->pool, x->attempt.link->target->origin, &j->request,
                                  &attempt_events, x);
 }
@@ -166,15 +206,15 @@ static void tell_early(struct timer *t)
     case FAULT_RESET:
         attempt_events.on_error(x, ERR_RESET, CALL_WAIT, why);
         return;
-    case FAULT_SLOW_FIRST:
-        send_late(j);
-        return;
     case FAULT_HEADERS_ONLY:
+        later(j, WATCH_TIME, watch);
         tell_head(j, 200, type);
         return;
     case FAULT_PINGS_ONLY:
-        if (!x->stream)
-            return; /* a whole answer has no pings: silence */
+        if (!x->stream) { /* a whole answer has no pings: silence */
+            watch(t);
+            return;
+        }
         later(j, 0, tell_ping);
         tell_head(j, 200, type);
         return;
@@ -192,7 +232,8 @@ static void tell_early(struct timer *t)
         tell_error_or_event(j);
         return;
     default:
-        return; /* silent */
+        watch(t); /* silent */
+        return;
     }
 }
 
@@ -225,7 +266,8 @@ static void tell_late(struct timer *t)
             attempt_events.on_end(x);
         return;
     default:
-        return; /* stall */
+        watch(t); /* stall */
+        return;
     }
 }
 
@@ -375,7 +417,8 @@ bool inject_begin(struct exchange *x, const struct call_request *request)
         return true;
     }
     strike(j);
-    later(j, kind_of(j) == FAULT_SLOW_FIRST ? hit.fault.delay : 0, tell_early);
+    j->due = loop_now(x->relay->loop) + hit.fault.delay;
+    later(j, 0, kind_of(j) == FAULT_SLOW_FIRST ? send_late : tell_early);
     return true;
 }
 

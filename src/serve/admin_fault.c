@@ -71,6 +71,7 @@ static void put_order(struct json_out *j, const struct fault_view *v)
     put_count(j, "percent", v->order.percent);
     put_flag(j, "only_mine", v->order.only_mine);
     put_flag(j, "circuit", v->order.circuit);
+    put_flag(j, "draining", v->order.draining);
     put_ms(j, "left_ms", true, v->left);
 }
 
@@ -173,9 +174,11 @@ static const char *read_member(struct json m, struct fault_wish *out)
         out->only_mine = json_true(m);
     else if (flag && json_key_is(m, "circuit"))
         out->circuit = json_true(m);
+    else if (flag && json_key_is(m, "draining"))
+        out->draining = json_true(m);
     else
         return "members are drill, target, fault (texts), percent, lease_ms (whole numbers), "
-               "only_mine, circuit (true or false)";
+               "only_mine, circuit, draining (true or false)";
     return NULL;
 }
 

@@ -88,6 +88,8 @@ static uint16_t row_of(void *ctx, const char *target)
 
 static enum fault_fate fate_of(const struct exchange_report *r)
 {
+    if (r->fault_released)
+        return FAULT_RELEASED;
     switch (r->outcome) {
     case OUTCOME_OK:
         return r->splices.count > 0 ? FAULT_CONTINUED : FAULT_HIDDEN;

@@ -78,7 +78,8 @@ def all_met():
                {"H4.org-disabled": "pass", "T4.silent": "pass", "S5.cut": "pass", "P2.both-529": "not_run", "T1.no-such-name": "not_run"}, "verdicts")
         for name in ("H4.org-disabled", "T4.silent", "S5.cut"):
             f = by_name[name]
-            expect((f["conversations"]["lost"], f["conversations"]["open"], f["restored"], f["own_callers"]["lost_or_wrong"]), (0, 0, True, 0), name)
+            c = f["conversations"]
+            expect((c["lost"], c["open"], c["released"], f["restored"], f["own_callers"]["lost_or_wrong"]), (0, 0, 0, True, 0), f"{name}: all meet it to its end")
             expect_true(f["conversations"]["met"] > 0 and f["own_callers"]["good"] == f["own_callers"]["asked"] >= 12, f"{name}: {f}")
         expect(by_name["H4.org-disabled"]["conversations"]["met"], 1, "one disabled account opens the circuit, and only that one meets it")
         expect_true(by_name["S5.cut"]["conversations"]["continued"] > 0, f"streams go on in the middle: {by_name['S5.cut']}")

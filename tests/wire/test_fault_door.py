@@ -135,7 +135,7 @@ def shows_and_ends():
         expect((served_by(reply), reply.headers["x-hotspare-switched"]), ("spare", "lead>spare; overloaded"), "committed")
         expect(order(s, drill="another").status, 409, "one drill at a time")
         fault = request("GET", s.admin + "/api/status").json["fault"]
-        expect({**fault, "left_ms": 0}, {"drill": "test", "target": "lead", "fault": "529", "percent": 100, "only_mine": False, "circuit": True, "left_ms": 0, "met": 1}, "status")
+        expect({**fault, "left_ms": 0}, {"drill": "test", "target": "lead", "fault": "529", "percent": 100, "only_mine": False, "circuit": True, "draining": False, "left_ms": 0, "met": 1}, "status")
         m = s.metrics()
         expect((m["hotspare_drill_active"], m["hotspare_drill_faults_total"], m['hotspare_drill_info{target="lead",fault="529"}']), (1, 1, 100), "metrics")
         line = next(iter(lines_of(s, 1).values()))
@@ -169,6 +169,27 @@ def circuit_is_undone():
         expect((served_by(ask(s, "m")), state_of_lead(s)), ("spare", "closed"), "circuit: false moves nobody else")
 
 
+def nobody_waits_longer_than_the_drill():
+    """With the default deadlines a silent target is waited for 20 s, for a whole answer 300: not when a drill was the silence."""
+    with Standin("lead") as lead, Standin("spare") as spare:
+        with Serve({"lead": lead.speaks("anthropic"), "spare": spare.speaks("anthropic")}, chain=["lead", "spare"]) as s:
+            for fault in ("silent", "headers-only", "pings-only", "stall@3", "slow-first=100s"):
+                expect(order(s, fault=fault, circuit=False).status, 200, fault)
+                with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                    replies = [pool.submit(ask, s, "m", "messages", stream) for stream in (False, True)]
+                    wait_until(lambda: look(s)["counts"]["met"] == 2)
+                    begin = time.monotonic()
+                    expect(request("DELETE", s.admin + "/api/fault").json["counts"]["open"], 2, f"{fault}: both wait")
+                    for reply in replies:
+                        expect(reply.result().status, 200, fault)
+                        expect_true("w12" in reply.result().text, f"{fault}: a whole answer")
+                expect({k: look(s)["counts"][k] for k in ("lost", "hidden", "released", "open")}, {"lost": 0, "hidden": 0, "released": 2, "open": 0}, fault)
+                expect(post_json(s.admin + "/api/fault", {"drill": "d", "target": "lead", "fault": fault, "percent": 100, "lease_ms": 60000, "draining": True}).status, 200, "a draining order")
+                expect((served_by(ask(s, "m")), look(s)["counts"]["met"]), ("lead", 0), f"{fault}: meets nobody new")
+                request("DELETE", s.admin + "/api/fault")
+                expect_true(time.monotonic() - begin < 15, f"{fault}: they waited on")
+
+
 def only_some():
     with Standin("lead") as lead, Standin("spare") as spare, house(lead, spare, "return: { ramp: 0s, sticky: false }\n") as s:
         expect(order(s, percent=30, circuit=False).status, 200, "order")
@@ -185,6 +206,7 @@ CASES = (
     (refuses_nonsense, "nonsense_is_refused_and_commits_nothing"),
     (shows_and_ends, "status_metrics_and_log_tell_of_it_and_delete_lease_and_reload_end_it"),
     (circuit_is_undone, "a_circuit_that_it_opened_closes_with_it_and_need_not_open"),
+    (nobody_waits_longer_than_the_drill, "when_a_drill_ends_nobody_waits_for_its_silence_any_longer"),
     (only_some, "a_share_of_the_conversations_or_only_the_drills_own"),
     (lambda: same_as_real("anthropic", FAULTS), "each_fault_injected_is_judged_as_when_an_anthropic_provider_commits_it"),
     (lambda: same_as_real("openai", [f for f in FAULTS if f not in SILENT]), "and_as_when_an_openai_provider_commits_it"),

@@ -32,9 +32,16 @@ double own_most_of_one(const struct own_order *o);
 const char *own_not_run(const struct own_order *o, const struct drill_variant *v);
 
 struct own_counts { /* of those that met the fault, whoever they were, as the gateway says */
-    uint64_t met, open, hidden, continued, told, lost, client_left, attempts, elsewhere;
-    usec detect, gap, first; /* detect: -1 = nobody was asked elsewhere */
+    uint64_t met, open, hidden, continued, told, lost, client_left, released;
+    uint64_t attempts, elsewhere; /* of those judged */
+    usec detect, gap, first;      /* detect: -1 = nobody was asked elsewhere */
 };
+/* Those of which something was seen: not the ones whose client left, or whom the fault's end met
+ * waiting. */
+uint64_t own_judged(const struct own_counts *c);
+double own_interruption(const struct own_counts *c); /* percent of them */
+double own_billing(const struct own_counts *c);      /* upstream requests for each */
+
 struct own_result { /* of one variant */
     const struct drill_fault *fault;
     const struct drill_variant *variant;

@@ -36,14 +36,19 @@ const char *own_not_run(const struct own_order *o, const struct drill_variant *v
     return NULL;
 }
 
-static uint64_t over(const struct own_counts *c)
+uint64_t own_judged(const struct own_counts *c)
 {
-    return c->hidden + c->continued + c->told + c->lost + c->client_left;
+    return c->hidden + c->continued + c->told + c->lost;
 }
 
-static double share(uint64_t part, uint64_t all)
+double own_interruption(const struct own_counts *c)
 {
-    return all > 0 ? 100.0 * (double)part / (double)all : 0;
+    return own_judged(c) > 0 ? 100.0 * (double)c->lost / (double)own_judged(c) : 0;
+}
+
+double own_billing(const struct own_counts *c)
+{
+    return own_judged(c) > 0 ? (double)c->attempts / (double)own_judged(c) : 0;
 }
 
 bool own_measures(enum limit which)
@@ -65,12 +70,9 @@ static bool figure(const struct own_result *r, enum limit which, double *out)
 {
     const struct own_counts *c = &r->counts;
     const double values[LIMIT_COUNT] = {
-        [LIMIT_INTERRUPTION] = share(c->lost, over(c)),
-        [LIMIT_CORRUPTION] = (double)r->corrupt,
-        [LIMIT_DETECT] = (double)c->detect / 1e6,
-        [LIMIT_GAP] = (double)c->gap / 1e6,
-        [LIMIT_BILLING] = over(c) > 0 ? (double)c->attempts / (double)over(c) : 0,
-        [LIMIT_ELSEWHERE] = (double)c->elsewhere,
+        [LIMIT_INTERRUPTION] = own_interruption(c), [LIMIT_CORRUPTION] = (double)r->corrupt,
+        [LIMIT_DETECT] = (double)c->detect / 1e6,   [LIMIT_GAP] = (double)c->gap / 1e6,
+        [LIMIT_BILLING] = own_billing(c),           [LIMIT_ELSEWHERE] = (double)c->elsewhere,
     };
     *out = values[which];
     return which != LIMIT_DETECT || c->detect >= 0;
@@ -100,7 +102,7 @@ static bool told_badly(const struct own_result *r)
 {
     const struct own_counts *c = &r->counts;
     return r->variant->expect == EXPECT_CALLERS_ERROR &&
-           (c->told + c->client_left < over(c) || c->elsewhere > 0);
+           (c->told < own_judged(c) || c->elsewhere > 0);
 }
 
 void own_judge(struct own_result *r, const struct own_order *o)
@@ -109,9 +111,10 @@ void own_judge(struct own_result *r, const struct own_order *o)
     check_limits(r, &o->limits);
     if (r->aborted)
         say(r, VERDICT_FAIL, "the abort rule fired");
-    else if (r->counts.met == 0)
+    else if (own_judged(&r->counts) == 0)
         say(r, VERDICT_BROKEN,
-            "no conversation met it: more --percent, --rate or --seconds, or --only-mine");
+            "no conversation met it to its end: more --percent, --rate or --seconds, or "
+            "--only-mine");
     else if (r->wrong > 0)
         say(r, VERDICT_FAIL, "a conversation of the drill's own was lost or wrong");
     else if (told_badly(r))

@@ -19,21 +19,6 @@ static const char *variant_name(const struct own_result *res, char out[80])
     return out;
 }
 
-static uint64_t over(const struct own_counts *c)
-{
-    return c->hidden + c->continued + c->told + c->lost + c->client_left;
-}
-
-static double interruption(const struct own_counts *c)
-{
-    return over(c) > 0 ? 100.0 * (double)c->lost / (double)over(c) : 0;
-}
-
-static double billing(const struct own_counts *c)
-{
-    return over(c) > 0 ? (double)c->attempts / (double)over(c) : 0;
-}
-
 static void put_spent(struct buf *out, const struct own_order *o, double spent)
 {
     report_put(out, o->in_usd ? "%.4f %s" : "%.0f %s", spent, unit_of(o));
@@ -49,10 +34,10 @@ static void put_figures(const struct own_result *res, const struct own_order *o,
                (unsigned long long)c->lost);
     if (c->told > 0)
         report_put(out, " told %llu", (unsigned long long)c->told);
-    uint64_t unjudged = c->client_left + c->open;
+    uint64_t unjudged = c->client_left + c->released + c->open;
     if (unjudged > 0)
-        report_put(out, " left or open %llu", (unsigned long long)unjudged);
-    report_put(out, "; interruption %.1f %%", interruption(c));
+        report_put(out, " without a verdict %llu", (unsigned long long)unjudged);
+    report_put(out, "; interruption %.1f %%", own_interruption(c));
     if (o->limits.set[LIMIT_INTERRUPTION])
         report_put(out, " (limit %g)", o->limits.most[LIMIT_INTERRUPTION]);
     if (c->detect >= 0)
@@ -200,14 +185,15 @@ static void json_counts(struct json_out *w, const struct own_result *res)
     report_json_count(w, "told", c->told);
     report_json_count(w, "lost", c->lost);
     report_json_count(w, "client_left", c->client_left);
+    report_json_count(w, "released", c->released);
     report_json_count(w, "open", c->open);
     report_json_count(w, "asked_elsewhere", c->elsewhere);
     jw_object_end(w);
-    report_json_number(w, "interruption_percent", over(c) > 0, interruption(c));
+    report_json_number(w, "interruption_percent", own_judged(c) > 0, own_interruption(c));
     report_json_number(w, "detect_s", c->detect >= 0, (double)c->detect / 1e6);
     report_json_number(w, "longest_gap_s", true, (double)c->gap / 1e6);
     report_json_number(w, "longest_first_content_s", true, (double)c->first / 1e6);
-    report_json_number(w, "upstream_per_client", over(c) > 0, billing(c));
+    report_json_number(w, "upstream_per_client", own_judged(c) > 0, own_billing(c));
     jw_key(w, "own_callers");
     jw_object(w);
     report_json_count(w, "asked", res->asked);
@@ -347,8 +333,8 @@ static void html_row(const struct own_result *res, struct buf *out)
                    "<td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%.1f %%</td>"
                    "<td>%.1f s</td><td>%llu of %llu</td>",
                    (unsigned long long)c->met, (unsigned long long)c->hidden,
-                   (unsigned long long)c->continued, (unsigned long long)c->lost, interruption(c),
-                   (double)c->gap / 1e6, (unsigned long long)res->good,
+                   (unsigned long long)c->continued, (unsigned long long)c->lost,
+                   own_interruption(c), (double)c->gap / 1e6, (unsigned long long)res->good,
                    (unsigned long long)res->asked);
     report_put(out, "<td>");
     report_escape(out, res->why);

@@ -1,7 +1,10 @@
 /* The course of a drill against one's own chain.
  *
- *   look -> first question -> { order -> load, renewed each second -> removed -> last answers ->
- *           last question } for each fault -> end
+ *   look -> first question -> { order -> load, renewed each second -> drained -> removed ->
+ *           last answers -> last question } for each fault -> end
+ *
+ * Drained: nobody new meets the fault, and those who did meet it to its end. A fault that is taken
+ * away from those it keeps waiting would say nothing of how long they wait.
  *
  * Whatever ends it early (a signal, the cap, the time, the abort rule, a door that is silent) goes
  * through "removed". The lease is a few seconds: what cannot be removed is over by then. */
@@ -21,13 +24,14 @@
 #define LEASE_TIME (3 * USEC_PER_SEC)
 #define RENEW_TIME (1 * USEC_PER_SEC)
 #define POLL_TIME (200 * USEC_PER_MS)
+#define DRAIN_MOST (60 * USEC_PER_SEC)
 #define PATIENCE (120 * USEC_PER_SEC) /* of one caller, and for the last answers */
 #define RENEWALS_LOST_MOST 3          /* in a row */
 #define REMOVALS_LOST_MOST 5
 #define CALLERS_MAX 1024
 #define DOOR "/api/fault"
 
-enum phase { LOOKING, FIRST, ORDERING, LOAD, REMOVING, LAST_ANSWERS, AFTER, OVER };
+enum phase { LOOKING, FIRST, ORDERING, LOAD, DRAINING, REMOVING, LAST_ANSWERS, AFTER, OVER };
 
 struct run;
 struct visit {
@@ -55,7 +59,7 @@ struct run {
     char drill[32], door_of_mine[64];
     enum phase phase;
     size_t index;
-    usec began, fault_at;
+    usec began, fault_at, drained_at;
     uint64_t next_arrival, number;
     struct visit *visits;
     size_t open;
@@ -65,6 +69,7 @@ struct run {
 
 static void next_fault(struct run *r);
 static void remove_fault(struct run *r);
+static void drain(struct run *r);
 static void ask_for_fault(struct run *r);
 
 static void told(struct run *r);
@@ -110,7 +115,7 @@ static void fail(struct run *r, const char *why)
 static void stop_load(struct run *r, const char *why)
 {
     say_early(r, why);
-    if (r->phase == LOAD)
+    if (r->phase == LOAD || r->phase == DRAINING)
         remove_fault(r);
 }
 
@@ -162,9 +167,9 @@ static void check_rule(struct run *r)
     struct own_result *res = current(r);
     const struct own_counts *c = &res->counts;
     const struct own_order *o = r->order;
-    uint64_t over = c->hidden + c->continued + c->told + c->lost;
+    uint64_t over = own_judged(c);
     uint64_t lost = c->lost > res->wrong ? c->lost : res->wrong;
-    if (r->phase != LOAD && r->phase != LAST_ANSWERS)
+    if (r->phase != LOAD && r->phase != DRAINING && r->phase != LAST_ANSWERS)
         return;
     bool many = o->abort_lost >= 0 && (double)lost > o->abort_lost;
     bool share = o->abort_interruption >= 0 && over >= OWN_ABORT_LEAST &&
@@ -331,7 +336,8 @@ static void arrive(struct timer *t)
 {
     struct run *r = CONTAINER_OF(t, struct run, arrival);
     if (!can_afford(r, 1)) {
-        stop_load(r, "the spend cap is reached");
+        say_early(r, "the spend cap is reached");
+        drain(r);
         return;
     }
     if (r->open >= CALLERS_MAX) {
@@ -363,6 +369,7 @@ static void read_counts(struct own_counts *to, struct json c)
                               .told = number_of(c, "told"),
                               .lost = number_of(c, "lost"),
                               .client_left = number_of(c, "client_left"),
+                              .released = number_of(c, "released"),
                               .attempts = number_of(c, "attempts"),
                               .elsewhere = number_of(c, "elsewhere"),
                               .gap = (usec)number_of(c, "gap_ms_max") * USEC_PER_MS,
@@ -414,10 +421,11 @@ static struct span order_text(struct run *r, char text[512])
     const struct own_order *o = r->order;
     int len = snprintf(text, 512,
                        "{\"drill\":\"%s\",\"target\":\"%s\",\"fault\":\"%s\",\"percent\":%llu,"
-                       "\"only_mine\":%s,\"circuit\":%s,\"lease_ms\":%lld}",
+                       "\"only_mine\":%s,\"circuit\":%s,\"draining\":%s,\"lease_ms\":%lld}",
                        r->drill, r->report->target, current(r)->variant->steps[0].lead,
                        (unsigned long long)o->percent, o->only_mine ? "true" : "false",
-                       o->circuit ? "true" : "false", (long long)(LEASE_TIME / USEC_PER_MS));
+                       o->circuit ? "true" : "false", r->phase == DRAINING ? "true" : "false",
+                       (long long)(LEASE_TIME / USEC_PER_MS));
     return (struct span){text, (size_t)len};
 }
 
@@ -435,7 +443,7 @@ static void ordered(void *ctx, int status, struct span reply)
         remove_fault(r);
         return;
     }
-    if (said != NULL && r->phase == LOAD && ++r->lost_in_row <= RENEWALS_LOST_MOST) {
+    if (said != NULL && r->phase != ORDERING && ++r->lost_in_row <= RENEWALS_LOST_MOST) {
         loop_timer_in(r->loop, &r->tick, POLL_TIME, order_again);
         return;
     }
@@ -444,7 +452,7 @@ static void ordered(void *ctx, int status, struct span reply)
         return;
     }
     r->lost_in_row = 0;
-    if (r->ending) { /* by the time limit, meanwhile */
+    if (r->ending && r->phase == ORDERING) { /* by the time limit, meanwhile */
         remove_fault(r);
         return;
     }
@@ -455,19 +463,34 @@ static void ordered(void *ctx, int status, struct span reply)
         loop_timer_in(r->loop, &r->arrival, 0, arrive);
     }
     check_rule(r);
-    if (r->phase == LOAD)
-        loop_timer_in(r->loop, &r->tick, RENEW_TIME, order_again);
+    if (r->phase == LOAD || r->phase == DRAINING)
+        loop_timer_in(r->loop, &r->tick, r->phase == LOAD ? RENEW_TIME : POLL_TIME, order_again);
 }
 
-/* Each second of the load, and for its beginning. */
+static void drain(struct run *r)
+{
+    r->phase = DRAINING;
+    r->drained_at = loop_now(r->loop);
+    loop_timer_cancel(r->loop, &r->arrival);
+}
+
+static bool is_drained(struct run *r)
+{
+    bool waiting = r->open > 0 || current(r)->counts.open > 0;
+    return !waiting || loop_now(r->loop) - r->drained_at >= DRAIN_MOST;
+}
+
+/* Each second of the load, for its beginning, and while it is drained. */
 static void ask_for_fault(struct run *r)
 {
     char text[512];
-    if (r->phase == LOAD &&
-        loop_now(r->loop) - r->fault_at >= (usec)r->order->seconds * USEC_PER_SEC) {
+    usec lasts = loop_now(r->loop) - r->fault_at;
+    if (r->phase == DRAINING && is_drained(r)) {
         remove_fault(r);
         return;
     }
+    if (r->phase == LOAD && lasts >= (usec)r->order->seconds * USEC_PER_SEC)
+        drain(r);
     r->errand.on_done = ordered;
     errand_run(&r->errand, r->loop, r->pool, r->admin, DOOR, order_text(r, text));
 }
@@ -602,7 +625,7 @@ static void on_signal(void *ctx, int signum)
     r->report->stopped = r->ending = true;
     if (r->phase == LOOKING || r->phase == FIRST)
         finish(r);
-    else if (r->phase == ORDERING || r->phase == LOAD)
+    else if (r->phase < REMOVING)
         remove_fault(r);
     else if (r->phase == AFTER)
         told(r);

@@ -82,7 +82,7 @@ static void a_verdict_is_what_became_of_those_that_met_it(void **state)
     (void)state;
     struct own_result r = result("H1.529");
     expect_verdict(r, VERDICT_PASS, "");
-    r.counts.client_left = 5; /* says nothing of the chain */
+    r.counts.client_left = r.counts.released = 5; /* says nothing of the chain */
     expect_verdict(r, VERDICT_PASS, "");
     r.counts.lost = 1;
     expect_verdict(r, VERDICT_FAIL, "a limit was broken");
@@ -97,6 +97,8 @@ static void a_verdict_is_what_became_of_those_that_met_it(void **state)
     expect_verdict(r, VERDICT_FAIL, "abort rule");
     r = result("H1.529");
     r.counts = (struct own_counts){.detect = -1};
+    expect_verdict(r, VERDICT_BROKEN, "no conversation met it");
+    r.counts.met = r.counts.released = 3; /* nothing was shown */
     expect_verdict(r, VERDICT_BROKEN, "no conversation met it");
     r = result("H6.400");
     expect_verdict(r, VERDICT_FAIL, "a caller's own error");
