@@ -42,6 +42,7 @@ static void put_figures(const struct own_result *res, const struct own_order *o,
         report_put(out, " (limit %g)", o->limits.most[LIMIT_INTERRUPTION]);
     if (c->detect >= 0)
         report_put(out, " TTD %.2f s", (double)c->detect / 1e6);
+    report_put(out, " slowest first word %.1f s", (double)c->first / 1e6);
     report_put(out, " longest gap %.1f s; own callers %llu of %llu good", (double)c->gap / 1e6,
                (unsigned long long)res->good, (unsigned long long)res->asked);
 }

@@ -176,6 +176,27 @@ static void only_its_own_are_met_when_it_says_so(void **state)
     fault_board_deinit(&b);
 }
 
+static void a_draining_order_meets_nobody_new_and_is_still_the_same(void **state)
+{
+    (void)state;
+    struct fault_board b;
+    struct fault_order o = order_of("silent", 100);
+    fault_board_init(&b, seed);
+    assert_int_equal(fault_board_set(&b, &o, 0), ERR_OK);
+    uint64_t serial = fault_board_view(&b, 0).serial;
+    assert_true(meets(&b, 0, 1));
+    o.draining = true;
+    assert_int_equal(fault_board_set(&b, &o, SEC), ERR_OK);
+    assert_false(meets(&b, SEC, 1));
+    assert_true(fault_board_current(&b, serial, 4 * SEC - 1));
+    struct fault_outcome left = {.serial = serial, .fate = FAULT_RELEASED, .attempts = 2, .gap = 9};
+    fault_board_count(&b, &left); /* counted, and says nothing else */
+    struct fault_counts c = fault_board_view(&b, SEC).counts;
+    assert_int_equal(c.fate[FAULT_RELEASED], 1);
+    assert_int_equal(c.attempts + (uint64_t)c.gap, 0);
+    fault_board_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +205,7 @@ int main(void)
         cmocka_unit_test(one_drill_at_a_time_and_each_order_is_counted_by_itself),
         cmocka_unit_test(a_conversation_is_met_always_or_never_and_each_order_draws_anew),
         cmocka_unit_test(only_its_own_are_met_when_it_says_so),
+        cmocka_unit_test(a_draining_order_meets_nobody_new_and_is_still_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
