@@ -304,6 +304,8 @@ void attempt_call(struct exchange *x, struct attempt *at, const struct call_even
                                .fields = at->fields,
                                .body = &at->body,
                                .connect_time = x->relay->deadlines.connect};
+    if (events == &attempt_events && fault_board_armed(x->relay->faults) && inject_begin(x, &req))
+        return;
     at->call = call_start(x->relay->pool, at->link->target->origin, &req, events, x);
 }
 
@@ -395,6 +397,8 @@ void attempt_drop(struct exchange *x)
     access_token_forget(&at->token);
     call_cancel(at->call);
     at->call = NULL;
+    if (at->injection)
+        inject_drop(at->injection);
     buf_deinit(&at->gathered);
     sse_deinit(&at->sse);
     if (at->frames)
@@ -525,7 +529,8 @@ void attempt_resume(struct exchange *x)
     at->deadline = now + (at->ended ? TAIL_TIME : x->relay->deadlines.stall);
     if (at->pace.until > 0)
         pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
-    call_resume(at->call);
+    if (at->call) /* a fault on purpose has none */
+        call_resume(at->call);
     exchange_rearm(x);
 }
 
@@ -538,7 +543,8 @@ static void note_first(struct exchange *x, usec now)
     struct ttft *times = x->route->ttfts[at->index];
     at->content_since = now;
     at->hedge_at = 0;
-    if (x->relay->hedge && times && at->streaming && !x->splice.active)
+    bool its_own = !x->splice.active && at->fault_serial == 0; /* a drill teaches nothing */
+    if (x->relay->hedge && times && at->streaming && its_own)
         ttft_note(times, now - at->started);
     rival_drop(x, HEDGE_LOST);
 }
@@ -790,7 +796,8 @@ static void on_body(void *ctx, struct span bytes)
         at->deadline = loop_now(x->relay->loop) + TAIL_TIME;
     if (reply_pending(x->request) > REPLY_HIGH_WATER && !at->paused) {
         at->paused = true;
-        call_pause(at->call);
+        if (at->call) /* as above */
+            call_pause(at->call);
     }
     exchange_rearm(x);
 }

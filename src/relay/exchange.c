@@ -284,7 +284,13 @@ static void report_breaker(struct exchange *x, enum cause cause, usec retry_afte
     at->reported = true;
     usec now = loop_now(x->relay->loop);
     uint32_t jitter = (uint32_t)loop_random_below(x->relay->loop, 1000);
-    breaker_report(x->route->breakers[at->index], now, cause, retry_after, jitter);
+    struct breaker *b = x->route->breakers[at->index];
+    if (at->fault_serial == 0 || cause == CAUSE_NONE)
+        breaker_report(b, now, cause, retry_after, jitter);
+    else if (at->fault_counts && fault_board_current(x->relay->faults, at->fault_serial, now))
+        breaker_report_drill(b, now, cause, retry_after, jitter);
+    else
+        breaker_cancel(b, now);
 }
 
 void exchange_attempt_works(struct exchange *x)
@@ -419,6 +425,8 @@ static void fill_report(const struct exchange *x, enum exchange_outcome outcome,
         .first_content = x->first_content,
         .ended = loop_now(x->relay->loop),
         .stall_max = x->stall_max,
+        .fault_serial = x->fault_serial,
+        .fault_released = x->fault_released,
         .conversation_source = identity_source_name(x->identity.source),
     };
     if (outcome != OUTCOME_OK && outcome != OUTCOME_INTERRUPTED)

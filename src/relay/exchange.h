@@ -11,9 +11,10 @@
 #include "dialect/dialect.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
-#include "relay/learned.h"
-#include "relay/hedge.h"
 #include "relay/cloud.h"
+#include "relay/fault_board.h"
+#include "relay/hedge.h"
+#include "relay/learned.h"
 #include "relay/ledger.h"
 #include "relay/refused.h"
 #include "relay/seam.h"
@@ -59,6 +60,7 @@ struct exchange_attempt {
     bool outrun;       /* another target asked beside it was the first to give content */
     int status;
     usec started, ended;
+    const char *injected; /* the fault that a drill committed here; NULL = none */
 };
 
 enum exchange_outcome {
@@ -114,15 +116,18 @@ struct exchange_report {
     struct chat_usage usage;
     usec started, first_content, ended; /* first_content: 0 = none */
     usec stall_max;                     /* longest wait between two content events */
+    uint64_t fault_serial; /* of the order (fault_board.h) by which it met a fault; 0 = none */
+    bool fault_released;   /* the order ended while the fault kept it waiting */
 };
 
 struct relay {
     struct loop *loop;
     struct pool *pool;
     struct budget *budget;
-    struct hedge *hedge;     /* shared by all workers; NULL: never */
-    struct refused *refused; /* shared by all workers; NULL: nothing is remembered */
-    struct learned *learned; /* what refusals taught; NULL: nothing is remembered */
+    struct hedge *hedge;        /* shared by all workers; NULL: never */
+    struct refused *refused;    /* shared by all workers; NULL: nothing is remembered */
+    struct learned *learned;    /* what refusals taught; NULL: nothing is remembered */
+    struct fault_board *faults; /* of drills; NULL: none can be on */
     struct relay_deadlines deadlines;
     bool reply_headers; /* x-hotspare-* */
     /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must

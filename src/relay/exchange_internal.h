@@ -1,7 +1,7 @@
 #pragma once
 /* Shared by exchange.c (the order of things), attempt.c (one try at one target), splice.c (going on
- * in the middle), clean.c (thinking a target refuses) and answer.c (what the client gets). Nobody
- * else includes it. */
+ * in the middle), clean.c (thinking a target refuses), inject.c (faults on purpose) and answer.c
+ * (what the client gets). Nobody else includes it. */
 #include "base/span.h"
 #include "http/sse.h"
 #include "relay/access_token.h"
@@ -66,6 +66,9 @@ struct attempt {
     usec hedge_at; /* when another may be asked beside it; 0 = not */
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;
+    struct injection *injection; /* a drill's fault is between us and the target; else NULL */
+    uint64_t fault_serial;       /* it was committed, by this order; 0 = not (yet) */
+    bool fault_counts;           /* ... and counts for the circuit */
 };
 
 /* A tool call's events wait in `out`, from `from` on, until it is complete. */
@@ -159,6 +162,8 @@ struct exchange {
     bool writer_full; /* `out` reached its bound */
     bool error_told;  /* the target's own error event went through: none of ours follows */
     struct chat_error stream_error;
+    uint64_t fault_serial; /* of the first fault that was committed on it; 0 = none */
+    bool fault_released;   /* the drill ended while it was kept waiting */
     bool forwarded; /* bytes of an answer are with the client: no other target can take over */
     int status_sent;
 
@@ -194,6 +199,11 @@ void rival_check(struct exchange *x, usec now); /* is one due, or late itself? *
 void rival_drop(struct exchange *x, enum hedge_end end);
 /* The exchange's own attempt is gone: the rival goes on in its place. False: there is none. */
 bool rival_take_over(struct exchange *x);
+
+/* inject.c: faults that a drill commits. Asked only while an order is in force. True: this attempt
+ * is met, and its events come from there. */
+bool inject_begin(struct exchange *x, const struct call_request *request);
+void inject_drop(struct injection *j);
 
 /* exchange.c */
 void exchange_log_failure(struct exchange *x, const struct failure *f);

@@ -31,6 +31,7 @@ void service_init(struct service *s, usec wall)
     refused_init(&s->refused, seed);
     learned_init(&s->learned);
     metrics_names_init(&s->names);
+    fault_board_init(&s->faults, seed);
 }
 
 static void free_breakers(struct named_breaker *b)
@@ -52,6 +53,7 @@ void service_deinit(struct service *s)
     learned_deinit(&s->learned);
     metrics_names_deinit(&s->names);
     refused_deinit(&s->refused);
+    fault_board_deinit(&s->faults);
     pthread_mutex_destroy(&s->lock);
 }
 
@@ -350,7 +352,22 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
     s->current = snap;
     pthread_mutex_unlock(&s->lock);
     snapshot_unref(old);
+    (void)fault_board_clear(&s->faults, SPAN_EMPTY);
+    service_undo_drill(s, "the configuration was reloaded");
     return ERR_OK;
+}
+
+/* ---- drills ---- */
+
+void service_undo_drill(struct service *s, const char *why)
+{
+    if (!fault_board_undo_owed(&s->faults))
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (struct named_breaker *b = s->breakers; b; b = b->next)
+        breaker_undo_drill(&b->breaker);
+    pthread_mutex_unlock(&s->lock);
+    log_line(LOG_WARN, "drill_ends", "why", why, NULL);
 }
 
 /* ---- breakers over restarts ---- */

@@ -14,6 +14,7 @@
 #include "relay/refused.h"
 #include "relay/learned.h"
 #include "relay/service_account.h"
+#include "relay/fault_board.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
 
@@ -52,6 +53,7 @@ struct service {
     struct hedge hedge;     /* as configured at the start */
     struct refused refused; /* thinking that targets do not take back */
     struct learned learned;
+    struct fault_board faults;
     struct metrics_names names;
     atomic_bool draining;
     usec started_wall;
@@ -66,6 +68,10 @@ void service_deinit(struct service *s); /* no worker may run any more */
  * static or in `why`) when it cannot be used (CA file, certificate): then nothing has changed.
  * Thread: main. */
 MUST_USE enum err service_adopt(struct service *s, struct config *c, char why[256]);
+
+/* Takes back what an order of a drill that is over (fault_board.h) did to breakers; does nothing
+ * when that was done already. why: for the log. A reload ends a drill, too. Thread: any. */
+void service_undo_drill(struct service *s, const char *why);
 
 /* The snapshot in force, with a reference for the caller. Thread: any. */
 struct snapshot *service_snapshot(struct service *s);

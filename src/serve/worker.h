@@ -22,6 +22,7 @@ struct worker {
     struct metrics *metrics;
     struct access_log *access;
     struct timer drain_timer;
+    struct timer fault_timer; /* of the admin doors: a drill's lease */
     atomic_bool reload_wanted, drain_wanted, cut_wanted;
     bool draining;
     pthread_t thread;

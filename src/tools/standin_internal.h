@@ -1,65 +1,18 @@
 #pragma once
-/* Shared by standin.c (options, doors, control), standin_fault.c (the catalogue of faults),
- * standin_answer.c (one answer, piece by piece), standin_bind.c (thinking bound to its history),
- * standin_resume.c (going on with one that another began) and standin_write.c (the words of each
- * dialect). Nobody else includes it. */
+/* Shared by standin.c (options, doors, control), standin_answer.c (one answer, piece by piece),
+ * standin_bind.c (thinking bound to its history), standin_resume.c (going on with one that another
+ * began) and standin_write.c (the words of each dialect). Nobody else includes it. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "conn/server.h"
 #include "json/json.h"
+#include "relay/fault.h"
 
 #define STANDIN_TOOLS 8
 #define STANDIN_FAULTS 16
 #define STANDIN_PARTS 4
 
 enum speech { SPEAK_MESSAGES, SPEAK_CHAT, SPEAK_COMPLETIONS };
-
-enum fault_kind {
-    FAULT_REFUSED,
-    FAULT_RESET,
-    FAULT_SILENT,
-    FAULT_HEADERS_ONLY,
-    FAULT_PINGS_ONLY,
-    FAULT_STATUS,
-    FAULT_HTML,
-    FAULT_HTML_STATUS,
-    FAULT_ERROR_FIRST,
-    FAULT_ERROR_AFTER_START,
-    FAULT_ERROR,
-    FAULT_CUT,
-    FAULT_CUT_BYTES,
-    FAULT_RST,
-    FAULT_STALL,
-    FAULT_GARBAGE,
-    FAULT_SLOW_FIRST
-};
-
-struct fault_row {
-    const char *name;
-    enum fault_kind kind;
-    int status;                   /* FAULT_STATUS and HTML_STATUS */
-    const char *type, *message;   /* Anthropic's words */
-    const char *code, *chat_type; /* OpenAI's; NULL = by status */
-    const char *help;
-};
-extern const struct fault_row fault_rows[];
-extern const size_t fault_row_count;
-
-struct fault {
-    const struct fault_row *row;
-    uint64_t at; /* events, deltas or bytes */
-    uint32_t percent;
-    int64_t retry_after; /* seconds; -1 = header not sent */
-    int64_t times;       /* left; -1 = for ever */
-    usec until;          /* loop time; USEC_NEVER = for ever */
-    usec delay;          /* slow-first */
-    uint64_t committed;
-};
-
-/* Reads NAME[@K][:PERCENT%][,retry-after=S][,for=DUR][,times=N] and, for slow-first, =DUR. out_why:
- * static sentence. */
-enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why);
-enum err duration_parse(struct span text, usec *out); /* 300ms, 2s, 1m */
 
 /* How an answer that another began is taken up. */
 enum resume_style {

@@ -212,9 +212,4 @@ with claim("what_cannot_be_meant_is_a_usage_error"):
     code, out, err = Drill("--help").end(10)
     expect_true(code == 0 and "--limit" in out, out)
 
-with claim("drills_against_ones_own_chain_are_refused_as_not_there_yet"):
-    code, out, err = Drill("run", "H4", "--config", "hotspare.yaml", "--percent", "5").end(10)
-    expect((code, out), (64, ""))
-    expect_true("not there yet" in err, err)
-
 finish()

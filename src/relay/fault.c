@@ -1,7 +1,7 @@
 /* The catalogue of faults (loadtest-eval.md 3.2; protocols.md 1.8, 2.5) and the little language
  * that asks for them. */
+#include "relay/fault.h"
 #include "base/span.h"
-#include "tools/standin_internal.h"
 
 #define STATUS(name, status, type, message, help)                                                  \
     {                                                                                              \
