@@ -205,7 +205,7 @@ static const char *complaint(struct answer *a, struct json root)
 
 /* ---- ending ---- */
 
-static void over(struct answer *a)
+void answer_over(struct answer *a)
 {
     loop_timer_cancel(a->standin->loop, &a->timer);
     request_set_data(a->request, NULL);
@@ -214,13 +214,13 @@ static void over(struct answer *a)
 
 static void end_answer(struct answer *a)
 {
-    over(a);
+    answer_over(a);
     reply_end(a->request);
 }
 
 static void cut_answer(struct answer *a, bool reset)
 {
-    over(a);
+    answer_over(a);
     if (reset)
         reply_abort(a->request);
     else
@@ -238,7 +238,7 @@ static void reply_json(struct answer *a, int status, struct span body, int64_t r
     if (retry_after >= 0)
         len = snprintf(seconds, sizeof seconds, "%lld", (long long)retry_after);
     fields[2] = (struct http_field){SPAN("retry-after"), {seconds, (size_t)len}};
-    over(a);
+    answer_over(a);
     reply_whole(a->request, status, fields, len ? 3 : 2, body);
 }
 
@@ -256,7 +256,7 @@ static void reply_error(struct answer *a, int status, const struct fault_row *ro
 static void reply_html(struct answer *a, int status)
 {
     struct http_field type = {SPAN("content-type"), SPAN("text/html; charset=utf-8")};
-    over(a);
+    answer_over(a);
     reply_whole(a->request, status, &type, 1,
                 SPAN("<!doctype html><html><head><title>Attention "
                      "required</title></head><body>blocked</body></html>"));
@@ -310,6 +310,16 @@ static bool fault_strikes(struct answer *a, struct buf *out)
     case FAULT_RST:
     case FAULT_STALL:
         return a->events >= k;
+    case FAULT_CUT_LINE:
+    case FAULT_CUT_CHAR:
+        return a->events >= k && odd_cut_event(a, out);
+    case FAULT_CUT_TOOL:
+        return odd_inside_tool(a);
+    case FAULT_UNKNOWN_EVENT:
+    case FAULT_LONG_LINE:
+        if (a->events >= k && !a->was_odd)
+            odd_write(a, out);
+        return false;
     case FAULT_CUT_BYTES:
         if (a->bytes + out->len < k)
             return false;
@@ -325,6 +335,9 @@ static void strike(struct answer *a)
     switch (a->fault->row->kind) {
     case FAULT_CUT:
     case FAULT_CUT_BYTES:
+    case FAULT_CUT_LINE:
+    case FAULT_CUT_CHAR:
+    case FAULT_CUT_TOOL:
         cut_answer(a, false);
         break;
     case FAULT_RST:
@@ -337,7 +350,7 @@ static void strike(struct answer *a)
     }
 }
 
-static bool add_event(struct answer *a, struct buf *out)
+bool answer_add_event(struct answer *a, struct buf *out)
 {
     if (!write_next_event(a, out))
         return false;
@@ -348,6 +361,8 @@ static bool add_event(struct answer *a, struct buf *out)
 
 static usec pace(const struct answer *a)
 {
+    if (fault_is(a, FAULT_SLOW))
+        return a->fault->delay;
     return a->standin->rate ? USEC_PER_SEC / (usec)a->standin->rate : 0;
 }
 
@@ -361,13 +376,13 @@ static void give(struct answer *a)
     do {
         struck = fault_strikes(a, &out);
         if (!struck)
-            more = add_event(a, &out);
+            more = answer_add_event(a, &out);
     } while (!struck && more && (pace(a) ? !a->is_delta : out.len < REPLY_HIGH_WATER));
     if (fault_is(a, FAULT_CUT_BYTES) && !struck)
         struck = fault_strikes(a, &out);
     start_stream(a);
     a->bytes += out.len;
-    reply_body(a->request, buf_span(&out));
+    odd_send(a, buf_span(&out));
     buf_deinit(&out);
     if (struck)
         strike(a);
@@ -379,9 +394,24 @@ static void give(struct answer *a)
         loop_timer_in(a->standin->loop, &a->timer, pace(a), on_tick);
 }
 
+static void give_gathered(struct answer *a)
+{
+    struct buf out;
+    buf_init(&out, GATHER_MAX);
+    while (answer_add_event(a, &out))
+        continue;
+    struct span all = arena_copy(request_arena(a->request), buf_span(&out));
+    buf_deinit(&out);
+    odd_reply(a, all);
+}
+
 static void on_tick(struct timer *t)
 {
     struct answer *a = CONTAINER_OF(t, struct answer, timer);
+    if (odd_is_gathered(a)) {
+        give_gathered(a);
+        return;
+    }
     if (!fault_is(a, FAULT_PINGS_ONLY)) {
         give(a);
         return;
@@ -406,7 +436,7 @@ void answer_drained(struct answer *a)
 void answer_gone(struct answer *a)
 {
     a->standin->stats.aborted++;
-    over(a);
+    answer_over(a);
 }
 
 /* ---- whole ---- */
@@ -420,10 +450,18 @@ static void reply_half(struct answer *a, struct span body)
     reply_start(a->request, 200, &type, 1, (int64_t)body.len);
     reply_body(a->request, span_take(body, fault_is(a, FAULT_HEADERS_ONLY) ? 0 : half));
     reply_flush(a->request);
-    if (fault_is(a, FAULT_CUT) || fault_is(a, FAULT_CUT_BYTES))
+    if (fault_is(a, FAULT_CUT) || fault_is(a, FAULT_CUT_BYTES) || fault_is(a, FAULT_CUT_LINE) ||
+        fault_is(a, FAULT_CUT_CHAR) || fault_is(a, FAULT_CUT_TOOL))
         cut_answer(a, false);
     else if (fault_is(a, FAULT_RST))
         cut_answer(a, true);
+}
+
+/* Faults that a whole answer does not show, or only in its time. */
+static bool is_shown_whole(enum fault_kind k)
+{
+    return k == FAULT_SLOW_FIRST || k == FAULT_SLOW || k == FAULT_UNKNOWN_EVENT ||
+           k == FAULT_LONG_LINE || k == FAULT_CRLF;
 }
 
 static void give_whole(struct answer *a)
@@ -435,7 +473,11 @@ static void give_whole(struct answer *a)
     buf_deinit(&body);
     if (fault_is(a, FAULT_GARBAGE))
         reply_json(a, 200, span_take(text, text.len / 2), -1);
-    else if (a->fault && a->fault->row->kind != FAULT_SLOW_FIRST)
+    else if (odd_is_gathered(a) || fault_is(a, FAULT_ONE_BYTE))
+        odd_reply(a, text);
+    else if (fault_is(a, FAULT_CUT_TOOL) && strcmp(a->stop, "tool_use") != 0)
+        reply_json(a, 200, text, -1);
+    else if (a->fault && !is_shown_whole(a->fault->row->kind))
         reply_half(a, text);
     else
         reply_json(a, 200, text, -1);
@@ -456,7 +498,7 @@ static bool fail_early(struct answer *a)
         return false;
     switch (row->kind) {
     case FAULT_RESET:
-        over(a);
+        answer_over(a);
         reply_abort(a->request);
         return true;
     case FAULT_SILENT:
@@ -467,6 +509,17 @@ static bool fail_early(struct answer *a)
     case FAULT_HTML:
     case FAULT_HTML_STATUS:
         reply_html(a, row->status);
+        return true;
+    case FAULT_ERROR_200:
+        reply_error(a, row->status, row, row->type, row->message, -1);
+        return true;
+    case FAULT_EMPTY:
+        if (!a->stream) {
+            reply_json(a, 200, SPAN_EMPTY, -1);
+            return true;
+        }
+        start_stream(a);
+        end_answer(a);
         return true;
     case FAULT_ERROR_FIRST:
     case FAULT_ERROR_AFTER_START:
