@@ -161,7 +161,9 @@ static enum err read_head(struct span head, struct fault *f)
         return ERR_NOT_FOUND;
     if (f->row->kind == FAULT_SLOW_FIRST || f->row->kind == FAULT_SLOW)
         return separator == '=' ? duration_parse(argument, &f->delay) : ERR_SYNTAX;
-    return !argument.at ? ERR_OK : separator == '@' ? span_u64(argument, &f->at) : ERR_SYNTAX;
+    if (!argument.at)
+        return ERR_OK;
+    return separator == '@' && f->row->help[0] == '@' ? span_u64(argument, &f->at) : ERR_SYNTAX;
 }
 
 enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why)

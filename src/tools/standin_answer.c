@@ -215,7 +215,10 @@ void answer_over(struct answer *a)
 static void end_answer(struct answer *a)
 {
     answer_over(a);
-    reply_end(a->request);
+    if (a->fault && a->fault->row->kind == FAULT_HANG_UP)
+        reply_end_close(a->request);
+    else
+        reply_end(a->request);
 }
 
 static void cut_answer(struct answer *a, bool reset)
@@ -447,8 +450,12 @@ static void reply_half(struct answer *a, struct span body)
     struct http_field type = {SPAN("content-type"), SPAN("application/json")};
     size_t half = fault_is(a, FAULT_CUT_BYTES) && a->fault->at < body.len ? (size_t)a->fault->at
                                                                           : body.len / 2;
-    reply_start(a->request, 200, &type, 1, (int64_t)body.len);
-    reply_body(a->request, span_take(body, fault_is(a, FAULT_HEADERS_ONLY) ? 0 : half));
+    struct span part = fault_is(a, FAULT_CUT_CHAR) || fault_is(a, FAULT_CUT_TOOL)
+                           ? odd_cut_whole(a, body)
+                           : span_take(body, fault_is(a, FAULT_HEADERS_ONLY) ? 0 : half);
+    reply_start(a->request, 200, &type, 1,
+                (int64_t)(body.len > part.len ? body.len : part.len + 1));
+    reply_body(a->request, part);
     reply_flush(a->request);
     if (fault_is(a, FAULT_CUT) || fault_is(a, FAULT_CUT_BYTES) || fault_is(a, FAULT_CUT_LINE) ||
         fault_is(a, FAULT_CUT_CHAR) || fault_is(a, FAULT_CUT_TOOL))
@@ -473,10 +480,8 @@ static void give_whole(struct answer *a)
     buf_deinit(&body);
     if (fault_is(a, FAULT_GARBAGE))
         reply_json(a, 200, span_take(text, text.len / 2), -1);
-    else if (odd_is_gathered(a) || fault_is(a, FAULT_ONE_BYTE))
+    else if (odd_is_gathered(a) || fault_is(a, FAULT_ONE_BYTE) || fault_is(a, FAULT_HANG_UP))
         odd_reply(a, text);
-    else if (fault_is(a, FAULT_CUT_TOOL) && strcmp(a->stop, "tool_use") != 0)
-        reply_json(a, 200, text, -1);
     else if (a->fault && !is_shown_whole(a->fault->row->kind))
         reply_half(a, text);
     else
@@ -553,19 +558,22 @@ static bool fail_early(struct answer *a)
 
 /* The first fault that applies now. A copy: the control door may change the list while the answer
  * goes on. */
-static const struct fault *choose_fault(struct standin *s, struct arena *to)
+static const struct fault *choose_fault(struct answer *a)
 {
+    struct standin *s = a->standin;
+    bool calls = a->stop && strcmp(a->stop, "tool_use") == 0;
     usec now = loop_now(s->loop);
     for (size_t i = 0; i < s->fault_count; i++) {
         struct fault *f = &s->faults[i];
-        if (f->times == 0 || now > f->until || f->row->kind == FAULT_REFUSED)
+        if (f->times == 0 || now > f->until || f->row->kind == FAULT_REFUSED ||
+            (f->row->kind == FAULT_CUT_TOOL && !calls))
             continue;
         if (f->percent < 100 && loop_random_below(s->loop, 100) >= f->percent)
             continue;
         if (f->times > 0)
             f->times--;
         f->committed++;
-        struct fault *copy = arena_new(to, struct fault);
+        struct fault *copy = arena_new(request_arena(a->request), struct fault);
         *copy = *f;
         return copy;
     }
@@ -617,7 +625,6 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
     request_set_data(r, a);
     s->stats.requests++;
     s->stats.in_flight++;
-    a->fault = choose_fault(s, request_arena(r));
     bool good = json_parse(request_arena(r), request_body(r), NULL, &doc, NULL) == ERR_OK;
     const char *wrong = good ? complaint(a, json_root(&doc)) : "The request body is not valid JSON";
     if (good && !wrong) {
@@ -628,6 +635,7 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
         wrong = bind_thinking(a, json_root(&doc));
     if (good && !wrong)
         plan(a, json_root(&doc));
+    a->fault = choose_fault(a);
     remember(a);
     s->stats.streams += a->stream;
     if (fail_early(a))

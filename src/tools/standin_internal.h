@@ -121,9 +121,11 @@ void odd_reply(struct answer *a, struct span body);
 void odd_send(struct answer *a, struct span bytes); /* a piece of the stream */
 /* What goes between two events once its place is reached; nothing of it is content. */
 void odd_write(struct answer *a, struct buf *to);
-/* One more event, cut off in its middle or inside a character. False: the next is no delta (it is
- * written whole). */
+/* One more event, cut off in its middle, or the next delta, inside a character. False: there is
+ * none left. */
 bool odd_cut_event(struct answer *a, struct buf *to);
+/* A whole answer up to such a place: inside a character of its text, or inside a tool's input. */
+struct span odd_cut_whole(struct answer *a, struct span body);
 bool odd_inside_tool(const struct answer *a);
 
 /* standin_bind.c */

@@ -19,7 +19,7 @@ static bool is(const struct answer *a, enum fault_kind kind)
 
 bool odd_is_gathered(const struct answer *a)
 {
-    return is(a, FAULT_GZIP) || is(a, FAULT_HANG_UP);
+    return is(a, FAULT_GZIP);
 }
 
 /* ---- whole bodies ---- */
@@ -46,7 +46,7 @@ static struct span compressed(struct answer *a, struct span body)
 void odd_reply(struct answer *a, struct span body)
 {
     struct request *r = a->request;
-    bool gzip = is(a, FAULT_GZIP), hang_up = is(a, FAULT_HANG_UP);
+    bool gzip = is(a, FAULT_GZIP);
     struct http_field fields[] = {
         {SPAN("content-type"), a->stream ? SPAN("text/event-stream") : SPAN("application/json")},
         {SPAN("content-encoding"), SPAN("gzip")}};
@@ -55,8 +55,8 @@ void odd_reply(struct answer *a, struct span body)
     reply_start(r, 200, fields, gzip ? 2 : 1, (int64_t)body.len);
     odd_send(a, body);
     answer_over(a);
-    if (hang_up)
-        reply_cut(r); /* all of its length has been sent */
+    if (is(a, FAULT_HANG_UP))
+        reply_end_close(r);
     else
         reply_end(r);
 }
@@ -119,31 +119,49 @@ void odd_write(struct answer *a, struct buf *to)
     assert(e == ERR_OK); /* an answer's buffer has room for it */
 }
 
-/* Where the last numbered word of these bytes begins; 0: there is none. */
-static size_t last_word(struct span bytes)
+#define HALF_A_CHARACTER "\xE4\xBD" /* two of the three bytes of a Chinese one */
+
+/* Where the text or the input in these bytes begins; 0: there is none. */
+static size_t content_in(struct span bytes)
 {
-    for (size_t i = bytes.len; i > 1; i--)
-        if (bytes.at[i - 2] == 'w' && bytes.at[i - 1] >= '0' && bytes.at[i - 1] <= '9')
-            return i - 2;
-    return 0;
+    static const char *const keys[] = {
+        "\"text\":\"",     "\"content\":\"",           "\"partial_json\":\"", "\"arguments\":\"",
+        "\"thinking\":\"", "\"reasoning_content\":\"", "\"input\":{"};
+    size_t last = 0;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        struct span rest = bytes, key = span_from(keys[i]);
+        for (ssize_t at; (at = span_search(rest, key)) >= 0;
+             rest = span_drop(rest, (size_t)at + key.len))
+            if ((size_t)(rest.at - bytes.at) + (size_t)at + key.len > last)
+                last = (size_t)(rest.at - bytes.at) + (size_t)at + key.len;
+    }
+    return last;
 }
 
 bool odd_cut_event(struct answer *a, struct buf *to)
 {
     size_t from = to->len;
-    if (!answer_add_event(a, to))
-        return false;
-    if (is(a, FAULT_CUT_LINE)) {
-        buf_truncate(to, from + (to->len - from) / 2);
-        return true;
+    bool char_cut = is(a, FAULT_CUT_CHAR);
+    while (answer_add_event(a, to)) {
+        size_t at = char_cut ? content_in(span_drop(buf_span(to), from)) : (to->len - from) / 2;
+        if (at > 0 && (a->is_delta || !char_cut)) {
+            buf_truncate(to, from + at);
+            enum err e = char_cut ? buf_add_cstr(to, HALF_A_CHARACTER) : ERR_OK;
+            assert(e == ERR_OK); /* an answer's buffer has room for it */
+            return true;
+        }
+        from = to->len; /* no delta: as it is */
     }
-    size_t word = last_word(span_drop(buf_span(to), from));
-    if (!a->is_delta || word == 0)
-        return false;
-    buf_truncate(to, from + word);
-    enum err e = buf_add_cstr(to, "\xE4\xBD"); /* of the three bytes of a Chinese character */
-    assert(e == ERR_OK);
-    return true;
+    return false;
+}
+
+struct span odd_cut_whole(struct answer *a, struct span body)
+{
+    size_t at = content_in(body);
+    if (is(a, FAULT_CUT_CHAR))
+        return arena_printf(request_arena(a->request), "%.*s" HALF_A_CHARACTER,
+                            SPAN_FMT(span_take(body, at)));
+    return span_take(body, at + 4);
 }
 
 bool odd_inside_tool(const struct answer *a)

@@ -31,6 +31,15 @@ def wire(url, door, body):
     return top.lower(), rest
 
 
+ALL_DOORS = (*DOORS, "/v1/completions")
+
+
+def asked(door, stream):
+    if door == "/v1/completions":
+        return {"model": "m", "prompt": "Count.", "max_tokens": 100, "stream": stream}
+    return DOORS[door][0](stream=stream)
+
+
 def unchunked(body):
     out, sizes = b"", []
     while body:
@@ -45,37 +54,33 @@ def unchunked(body):
 
 def streamed(standin, fault, door="/v1/messages", **more):
     standin.faults(fault)
-    make = messages if door == "/v1/messages" else chat
-    head, body = wire(standin.url, door, make(stream=True, **more))
+    head, body = wire(standin.url, door, dict(asked(door, True), **more))
     return head, body
 
 
 with Standin("odd", words=WORDS, tools=TOOL) as s:
 
     with claim("empty_is_a_200_without_a_byte"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             head, body = streamed(s, "empty", door)
             expect(head.startswith(b"http/1.1 200"), True, door)
             expect(unchunked(body)[0], b"", door)
             s.faults("empty")
-            make = messages if door == "/v1/messages" else chat
-            expect(post_json(s.url + door, make()).body, b"", "whole")
+            expect(post_json(s.url + door, asked(door, False)).body, b"", "whole")
 
     with claim("error_200_is_an_error_body_with_status_200"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             for stream in (False, True):
                 s.faults("error-200")
-                make = messages if door == "/v1/messages" else chat
-                reply = post_json(s.url + door, make(stream=stream))
+                reply = post_json(s.url + door, asked(door, stream))
                 expect(reply.status, 200, "status")
                 expect(reply.json["error"]["message"], "Overloaded", "message")
 
     with claim("gzip_is_compressed_for_real"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             for stream in (False, True):
                 s.faults("gzip")
-                make = messages if door == "/v1/messages" else chat
-                head, body = wire(s.url, door, make(stream=stream))
+                head, body = wire(s.url, door, asked(door, stream))
                 expect(b"content-encoding: gzip" in head, True, "header")
                 expect(b"w30" in gzip.decompress(body), True, "its words")
 
@@ -87,14 +92,14 @@ with Standin("odd", words=WORDS, tools=TOOL) as s:
         expect((reply.status, reply.json["error"]["code"]), (400, "context_length_exceeded"), "Chat")
 
     with claim("cut_line_ends_inside_an_event"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             _, body = streamed(s, "cut-line@6", door)
             text, _, ended = unchunked(body)
             expect(ended, False, "a last chunk")
             expect(text.endswith(b"\n\n"), False, f"{door}: {text[-60:]}")
 
     with claim("cut_char_ends_inside_a_character"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             _, body = streamed(s, "cut-char@6", door)
             text, _, ended = unchunked(body)
             expect((ended, text[-2:]), (False, b"\xe4\xbd"), door)
@@ -115,36 +120,56 @@ with Standin("odd", words=WORDS, tools=TOOL) as s:
         expect(time.monotonic() - started >= 0.28, True, "30 words at 10 ms")
 
     with claim("unknown_event_and_long_line_stand_between_two_events"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             text = unchunked(streamed(s, "unknown-event@5", door)[1])[0]
             expect(text.count(b"news_of_tomorrow") > 0 and b"w30" in text, True, door)
             text = unchunked(streamed(s, "long-line@5", door)[1])[0]
             expect(max(len(line) for line in text.split(b"\n")) > 100000 and b"w30" in text, True, door)
 
     with claim("crlf_ends_every_line"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             text = unchunked(streamed(s, "crlf", door)[1])[0]
             expect(text.count(b"\r\n"), text.count(b"\n"), door)
 
     with claim("one_byte_is_one_chunk_each"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             _, sizes, ended = unchunked(streamed(s, "one-byte", door)[1])
             expect((ended, set(sizes)), (True, {1, 0}), door)
 
     with claim("hang_up_closes_behind_a_complete_answer_without_saying_so"):
-        for door in DOORS:
+        for door in ALL_DOORS:
             for stream in (False, True):
                 s.faults("hang-up")
-                make = messages if door == "/v1/messages" else chat
-                body = json.dumps(make(stream=stream)).encode()
+                body = json.dumps(asked(door, stream)).encode()
                 head = f"POST {door} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
                 got = raw(s.url, head.encode() + body)  # returns when the peer has closed
                 top, _, rest = got.partition(b"\r\n\r\n")
-                length = int(re.search(rb"content-length: (\d+)", top.lower()).group(1))
-                expect((len(rest), b"connection: close" in top.lower()), (length, False), door)
+                whole = unchunked(rest)[2] if stream else len(rest) == int(re.search(rb"content-length: (\d+)", top.lower()).group(1))
+                expect((whole, b"connection: close" in top.lower()), (True, False), door)
+
+    with claim("whole_answers_are_cut_inside_a_character_and_inside_a_tools_input"):
+        for door in ALL_DOORS:
+            s.faults("cut-char")
+            got = wire(s.url, door, asked(door, False))[1]
+            expect(got[-2:], b"\xe4\xbd", door)
+        s.faults("cut-tool")
+        got = wire(s.url, "/v1/messages", messages(tools=OFFER))[1]
+        expect((b'"input":{' in got, b"days" in got), (True, False), "Messages")
+        offer = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+        got = wire(s.url, "/v1/chat/completions", chat(tools=offer))[1]
+        expect((b'"arguments":"' in got, b"days" in got), (True, False), "Chat")
+
+    with claim("a_cut_in_a_tools_input_or_a_character_finds_any_input"):
+        _, body = streamed(s, "cut-char@1", tools=OFFER)
+        text, _, ended = unchunked(body)
+        expect((ended, text[-2:]), (False, b"\xe4\xbd"), "a character")
+        s.faults("cut-tool,times=1")
+        expect(messages_text(post_json(s.url + "/v1/messages", messages(stream=True)))[1], True, "no call, no harm")
+        text, _, ended = unchunked(wire(s.url, "/v1/messages", messages(stream=True, tools=OFFER))[1])
+        expect(ended, False, "and the next call is cut")
 
     with claim("a_spec_that_is_none_is_refused_with_its_reason"):
-        for spec in ("slow", "slow=fast", "cut-line@x", "gzzip", "one-byte:200%"):
+        for spec in ("slow", "slow=fast", "cut-line@x", "gzzip", "one-byte:200%", "crlf@9"):
             reply = s.faults(spec)
             expect(reply.status, 400, spec)
             expect("fault" in reply.text, True, reply.text)
