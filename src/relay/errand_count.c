@@ -132,14 +132,15 @@ static bool answered(struct errand *e, struct span body)
     if (json_parse(e->arena, body, NULL, &doc, NULL) != ERR_OK)
         return false;
     struct json root = json_root(&doc), told = json_get(root, "input_tokens");
+    bool whole = json_is(told, JSON_NUMBER);
+    if (!whole && json_i64(json_get(root, "count"), &n) != ERR_OK)
+        return false;
     e->served = true;
-    if (json_is(told, JSON_NUMBER))
+    if (whole)
         errand_reply(e, body); /* with what else it says */
-    else if (json_i64(json_get(root, "count"), &n) == ERR_OK)
-        reply_count(e, n);
     else
-        e->served = false;
-    return e->served;
+        reply_count(e, n);
+    return true;
 }
 
 const struct errand_kind errand_count_kind = {
