@@ -10,7 +10,13 @@
 #include "http/sse.h"
 #include "json/json.h"
 
-enum dialect_id { DIALECT_ANTHROPIC, DIALECT_OPENAI_CHAT, DIALECT_COMPLETIONS, DIALECT_COUNT };
+enum dialect_id {
+    DIALECT_ANTHROPIC,
+    DIALECT_OPENAI_CHAT,
+    DIALECT_COMPLETIONS,
+    DIALECT_OPENAI_RESPONSES,
+    DIALECT_COUNT
+};
 
 /* Why a request cannot be read, or cannot be carried to a target. */
 struct chat_problem {
@@ -44,6 +50,8 @@ struct reader_options {
     const struct chat_request
         *request; /* what was asked (stop sequences to match, tools); may be NULL */
     bool requested_whole;
+    bool passes; /* the client sees the same bytes: blocks begin when they are announced, with the
+                    ids of their items, and what only this dialect knows is told too */
 };
 struct writer_options {
     const struct chat_request *request; /* include_usage, stop sequences; not NULL */
@@ -53,6 +61,10 @@ struct writer_options {
     int64_t created;         /* unix seconds, for OpenAI's `created` */
     enum chat_tri usage_key; /* does each OpenAI chunk have `usage`? UNSET: where usage was asked
                                 for, as OpenAI has it; else as in the chunks before ours */
+    uint64_t *sequence;      /* Responses: the number of the next event, kept by the owner so that
+                                writers of one stream can follow each other; NULL: from 0 */
+    bool codex;              /* the client is Codex: an answer cut short or refused is completed,
+                                since anything else makes it ask again (protocols.md 6.3) */
 };
 
 struct reply_reader; /* opaque, one per attempt, in the exchange's arena */
@@ -60,7 +72,7 @@ struct reply_writer; /* opaque, one per exchange */
 
 struct dialect {
     enum dialect_id id;
-    const char *name; /* "anthropic-messages", "openai-chat", "openai-completions" */
+    const char *name; /* "anthropic-messages", "openai-chat", "openai-responses" ... */
     const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
 
     /* Door: reads a client's request. ERR_INVALID with *out_problem: the caller's fault, 400.
@@ -103,6 +115,7 @@ struct dialect {
 
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
+extern const struct dialect dialect_openai_responses;
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
 const struct dialect *dialect_by_id(enum dialect_id id);

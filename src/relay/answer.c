@@ -123,7 +123,8 @@ static struct span id_for(struct exchange *x)
 {
     static const char *const prefixes[DIALECT_COUNT] = {[DIALECT_ANTHROPIC] = "msg_",
                                                         [DIALECT_OPENAI_CHAT] = "chatcmpl-",
-                                                        [DIALECT_COMPLETIONS] = "cmpl-"};
+                                                        [DIALECT_COMPLETIONS] = "cmpl-",
+                                                        [DIALECT_OPENAI_RESPONSES] = "resp_"};
     return arena_printf(x->arena, "%s%s", prefixes[x->door->id], x->id + strlen("req_"));
 }
 

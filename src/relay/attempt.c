@@ -148,7 +148,8 @@ static void make_reader(struct exchange *x)
 {
     const struct chat_request *asked = x->splice.active ? x->splice.request : &x->canonical;
     struct reader_options o = {.request = x->canonical_read ? asked : NULL,
-                               .requested_whole = !x->stream};
+                               .requested_whole = !x->stream,
+                               .passes = x->attempt.passthrough};
     x->attempt.reader =
         x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }

@@ -18,6 +18,7 @@ static const struct door doors[] = {
     {"/v1/v1/messages", &dialect_anthropic},        {"/anthropic/v1/messages", &dialect_anthropic},
     {"/v1/chat/completions", &dialect_openai_chat}, {"/chat/completions", &dialect_openai_chat},
     {"/v1/completions", &dialect_completions},      {"/completions", &dialect_completions},
+    {"/v1/responses", &dialect_openai_responses},   {"/responses", &dialect_openai_responses},
 };
 
 static const struct dialect *door_for(struct span path)
@@ -162,12 +163,13 @@ static void wrong_path(struct request *r)
 {
     struct span path = request_path(r);
     const struct dialect *d = likely_dialect(path);
-    struct span text = arena_printf(request_arena(r),
-                                    "There is nothing at %.*s. This is Hotspare: POST /v1/messages "
-                                    "(Claude), /v1/chat/completions or "
-                                    "/v1/completions (OpenAI); GET /v1/models. A Claude base URL "
-                                    "ends before /v1, an OpenAI one with /v1.",
-                                    SPAN_FMT(span_take(path, 200)));
+    struct span text = arena_printf(
+        request_arena(r),
+        "There is nothing at %.*s. This is Hotspare: POST /v1/messages "
+        "(Claude), /v1/responses, "
+        "/v1/chat/completions or /v1/completions (OpenAI); GET /v1/models. A Claude base URL "
+        "ends before /v1, an OpenAI one with /v1.",
+        SPAN_FMT(span_take(path, 200)));
     exchange_refuse(r, d, 404, NULL, text);
 }
 
