@@ -72,6 +72,7 @@ struct reply_writer; /* opaque, one per exchange */
 
 struct dialect {
     enum dialect_id id;
+    bool says_again; /* the last event repeats all: a writer that takes over must be told it all */
     const char *name; /* "anthropic-messages", "openai-chat", "openai-responses" ... */
     const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
 
@@ -79,6 +80,10 @@ struct dialect {
      * Borrows from doc->text. */
     enum err (*read_request)(struct arena *a, const struct json_doc *doc, struct chat_request *out,
                              struct chat_problem *out_problem);
+    /* Door: the body for a target of the same dialect, where something of it may not go there byte
+     * for byte. model: as dialect_replace_model; empty: the client's own. False: nothing was
+     * written, all of it may go. NULL: always all. */
+    bool (*pass_body)(const struct json_doc *doc, struct span model, struct pieces *out);
     /* Upstream: writes it for a target. model: raw JSON string content to name. stream: what to ask
      * for. ERR_UNSUPPORTED with *out_problem: this target cannot carry it, refused by name. */
     enum err (*write_request)(struct arena *a, const struct chat_request *r,

@@ -447,15 +447,17 @@ static bool goes_on(struct reply_writer *w, enum item_kind kind)
     return w->item_open = true;
 }
 
-/* Announces the block that began, now that there is something to say. */
-static enum err announce(struct reply_writer *w)
+/* Announces the block that began: when there is something to say, or when it had been. */
+static enum err announce(struct reply_writer *w, bool nothing_said)
 {
     enum item_kind kind = w->block == CHAT_THINKING ? ITEM_REASONING : ITEM_MESSAGE;
     enum err e = ERR_OK;
-    w->pending = false;
     if (!goes_on(w, kind))
         e = open_item(w, kind);
-    return e == ERR_OK ? open_part(w) : e;
+    if (e != ERR_OK || (nothing_said && kind == ITEM_REASONING))
+        return e; /* a summary may never come */
+    w->pending = false;
+    return open_part(w);
 }
 
 static const struct chat_tool *tool_named(const struct chat_request *r, struct chat_text name)
@@ -470,6 +472,7 @@ static enum err begin_call(struct reply_writer *w, const struct chat_event *e)
 {
     const struct chat_tool *tool = tool_named(w->o.request, e->name);
     bool spaced = tool && !chat_text_empty(tool->space);
+    bool custom = e->custom || (tool && span_is(tool->wire_type, "custom"));
     enum err err = close_item(w); /* it still has the names of the one before */
     if (err != ERR_OK)
         return err;
@@ -478,7 +481,7 @@ static enum err begin_call(struct reply_writer *w, const struct chat_event *e)
     w->name = spaced ? or_own_name(tool)
                      : (struct chat_text){arena_copy(w->a, e->name.at), e->name.escaped};
     w->space = spaced ? tool->space : (struct chat_text){0};
-    err = open_item(w, e->custom ? ITEM_CUSTOM : ITEM_CALL);
+    err = open_item(w, custom ? ITEM_CUSTOM : ITEM_CALL);
     w->part_open = true;
     return err;
 }
@@ -508,7 +511,7 @@ static enum err on_block_start(struct reply_writer *w, const struct chat_event *
     case CHAT_THINKING:
         w->pending = true;
         w->block_id = (struct chat_text){arena_copy(w->a, e->id.at), e->id.escaped};
-        return e->id.at.len ? announce(w) : ERR_OK;
+        return e->id.at.len ? announce(w, true) : ERR_OK;
     case CHAT_TOOL_USE:
         return begin_call(w, e);
     case CHAT_OTHER:
@@ -524,7 +527,7 @@ static enum err on_delta(struct reply_writer *w, struct chat_text piece)
     if (chat_text_empty(piece))
         return ERR_OK;
     if (w->pending)
-        e = announce(w);
+        e = announce(w, false);
     if (e != ERR_OK || !w->part_open)
         return e;
     w->told_refusal = w->told_refusal || w->block == CHAT_REFUSAL;
@@ -548,7 +551,7 @@ static enum err on_block_stop(struct reply_writer *w)
     if (w->part_open && w->kind == ITEM_CALL && w->part.len == 0)
         e = on_delta(w, text_from_plain(SPAN("{}")));
     bool whole = w->kind == ITEM_CALL || w->kind == ITEM_CUSTOM || !chat_text_empty(w->block_id);
-    if (e != ERR_OK || !w->part_open)
+    if (e != ERR_OK)
         return e;
     return whole ? close_item(w) : close_part(w);
 }

@@ -46,8 +46,9 @@ static bool forwards_field(struct span name)
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
-static enum err write_fields(struct exchange *x, const struct relay_target *target, bool streaming)
+static enum err write_fields(struct exchange *x, bool streaming)
 {
+    const struct relay_target *target = x->attempt.link->target;
     struct buf *to = &x->relay->scratch;
     buf_reset(to);
     const struct http_head *head = request_head(x->request);
@@ -60,7 +61,7 @@ static enum err write_fields(struct exchange *x, const struct relay_target *targ
         if (forwards_field(head->fields[i].name))
             e = h1_write_field(to, head->fields[i].name, head->fields[i].value);
     bool versioned = x->attempt.passthrough && http_field_get(head, "anthropic-version").at;
-    if (e == ERR_OK && target->dialect->id == DIALECT_ANTHROPIC && !versioned)
+    if (e == ERR_OK && x->attempt.dialect->id == DIALECT_ANTHROPIC && !versioned)
         e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
     if (e == ERR_OK)
         e = buf_add(to, target->credentials);
@@ -81,11 +82,11 @@ enum err exchange_read(struct exchange *x, struct chat_problem *problem)
 
 /* Same dialect: bytes pass. But Claude refuses a history with thinking that no Claude wrote; then
  * the body is read and written again without it. */
-static bool passes_through(struct exchange *x, const struct relay_target *target)
+static bool passes_through(struct exchange *x, const struct dialect *dialect)
 {
-    if (target->dialect != x->door)
+    if (dialect != x->door)
         return false;
-    if (target->dialect->id != DIALECT_ANTHROPIC)
+    if (dialect->id != DIALECT_ANTHROPIC)
         return true;
     if (!json_may_hold(&x->doc, "signature", SPAN(DIALECT_STANDIN_MARK)))
         return true;
@@ -95,6 +96,8 @@ static bool passes_through(struct exchange *x, const struct relay_target *target
 
 static void pass_body(struct exchange *x, struct span model)
 {
+    if (x->door->pass_body && x->door->pass_body(&x->doc, model, &x->attempt.body))
+        return;
     if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
     else
@@ -103,13 +106,12 @@ static void pass_body(struct exchange *x, struct span model)
 
 /* What is to be written: the request, or what of it fits this target. Where the dialects match the
  * target's own word is better than our estimate, and beta headers may stretch its context. */
-static enum err fit_target(struct exchange *x, const struct relay_target *target,
-                           const struct capability *cap, struct fit *out,
+static enum err fit_target(struct exchange *x, const struct capability *cap, struct fit *out,
                            struct chat_problem *problem)
 {
     const struct chat_request *r = splice_request(x);
     *out = (struct fit){.request = r};
-    if (target->dialect == x->door)
+    if (x->attempt.dialect == x->door)
         return ERR_OK;
     size_t bytes = request_body(x->request).len + x->ledger.text.len;
     return fit_request(x->arena, r, cap, bytes, out, problem);
@@ -128,12 +130,12 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (link->target->context > 0)
         cap.context = link->target->context;
     struct fit fit;
-    e = fit_target(x, link->target, &cap, &fit, problem);
+    e = fit_target(x, &cap, &fit, problem);
     if (e != ERR_OK)
         return e;
     struct dialect_body out = {.lossy = fit.lossy};
     pieces_init(&out.body, x->arena);
-    e = link->target->dialect->write_request(x->arena, fit.request, &cap, model, x->stream, &out,
+    e = x->attempt.dialect->write_request(x->arena, fit.request, &cap, model, x->stream, &out,
                                              problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
@@ -151,7 +153,7 @@ static void make_reader(struct exchange *x)
                                .requested_whole = !x->stream,
                                .passes = x->attempt.passthrough};
     x->attempt.reader =
-        x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
+        x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
 
 static struct exchange_attempt *open_line(struct exchange *x, const struct relay_link *link,
@@ -181,12 +183,12 @@ static usec first_deadline(struct exchange *x, usec now)
     return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
 }
 
-static struct span request_target(struct exchange *x, const struct relay_target *target)
+static struct span request_target(struct exchange *x)
 {
     struct span query = request_query(x->request);
     if (!x->attempt.passthrough || query.len == 0)
-        return target->path;
-    return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+        return x->attempt.path;
+    return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(x->attempt.path), SPAN_FMT(query));
 }
 
 /* What an earlier attempt said was never given to the client. */
@@ -195,6 +197,7 @@ static void forget_answer(struct exchange *x)
     ledger_deinit(&x->ledger);
     ledger_init(&x->ledger, LEDGER_TEXT_MAX);
     x->ledger.raw = x->attempt.passthrough;
+    x->ledger.keep = x->stream && x->door->says_again;
     x->hold.on = false;
     x->writer = NULL;
     x->seen_id = x->seen_model = SPAN_EMPTY;
@@ -202,15 +205,30 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
+/* Of the formats its target speaks: the client's own, so that bytes can pass, or the only one its
+ * model answers. */
+static bool speaks_also(struct exchange *x, const struct relay_link *link)
+{
+    const struct relay_target *target = link->target;
+    if (!target->also || target->also == x->door)
+        return target->also != NULL;
+    struct span model = link->model.len ? link->model : x->model;
+    return capability_preset(target->kind, json_unescape(model, x->arena)).responses_only;
+}
+
 void attempt_begin(struct exchange *x, size_t link_index)
 {
     const struct relay_link *link = &x->route->links[link_index];
+    bool also = speaks_also(x, link);
+    const struct dialect *dialect = also ? link->target->also : link->target->dialect;
     usec now = loop_now(x->relay->loop);
     x->attempt =
         (struct attempt){.link = link,
+                         .dialect = dialect,
+                         .path = also ? link->target->also_path : link->target->path,
                          .index = link_index,
                          .open = true,
-                         .passthrough = !x->splice.active && passes_through(x, link->target),
+                         .passthrough = !x->splice.active && passes_through(x, dialect),
                          .started = now,
                          .last_content = now};
     struct attempt *at = &x->attempt;
@@ -227,7 +245,7 @@ void attempt_begin(struct exchange *x, size_t link_index)
         pass_body(x, link->model);
     else
         e = translate_body(x, link, &problem);
-    if (e == ERR_OK && write_fields(x, link->target, x->stream) != ERR_OK) {
+    if (e == ERR_OK && write_fields(x, x->stream) != ERR_OK) {
         e = ERR_UNSUPPORTED;
         problem.text = SPAN("The request's headers are too large to pass on.");
     }
@@ -239,7 +257,7 @@ void attempt_begin(struct exchange *x, size_t link_index)
     x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
     at->deadline = first_deadline(x, now);
     struct call_request req = {.method = SPAN("POST"),
-                               .target = request_target(x, link->target),
+                               .target = request_target(x),
                                .fields = at->fields,
                                .body = &at->body,
                                .connect_time = x->relay->deadlines.connect};
@@ -267,11 +285,11 @@ static void fail(struct exchange *x, enum err err, enum call_stage stage,
                  const struct http_head *head, bool deadline, const char *why)
 {
     struct attempt *at = &x->attempt;
-    struct failure f = {.link = at->index, .status = at->status, .content_type = at->content_type};
+    struct failure f = {.link = at->index, .dialect = at->dialect, .status = at->status, .content_type = at->content_type};
     bool error_status = at->status != 0 && (at->status < 200 || at->status > 299);
     if (error_status) {
         f.body = arena_copy(x->arena, buf_span(&at->gathered));
-        at->link->target->dialect->read_error(x->arena, at->status, f.body, &f.error);
+        at->dialect->read_error(x->arena, at->status, f.body, &f.error);
         f.fields = at->reply_fields;
         f.field_count = at->reply_field_count;
     } else if (at->told_error) {
@@ -475,7 +493,8 @@ static void on_head(void *ctx, const struct http_head *head)
  * other dialect has it. */
 static void note_chunk(struct exchange *x, struct span data)
 {
-    static const struct span name = SPAN_INIT("\"created\":");
+    struct span name = x->door->id == DIALECT_OPENAI_RESPONSES ? SPAN("\"created_at\":")
+                                                                : SPAN("\"created\":");
     ssize_t at = x->door->id == DIALECT_ANTHROPIC ? -1 : span_search(data, name);
     struct span digits = at < 0 ? SPAN_EMPTY : span_trim(span_drop(data, (size_t)at + name.len));
     size_t len = 0;
@@ -493,7 +512,7 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     struct ledger_mark before = ledger_mark(&x->ledger);
     size_t from = x->out.len;
     if (!e->comment_only) {
-        enum err err = at->link->target->dialect->read_event(at->reader, e);
+        enum err err = at->dialect->read_event(at->reader, e);
         bool other = at->told_error && (!x->forwarded || splice_possible(x)) &&
                      chain_has_other(&x->walk, at->index, at->last_content);
         if (at->told_error && (!at->passthrough || other)) {
@@ -508,6 +527,8 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     }
     if (at->passthrough && buf_add(&x->out, e->raw) != ERR_OK)
         x->writer_full = true;
+    if (at->passthrough && !e->comment_only)
+        x->ledger.sequence++; /* who writes behind these events numbers on */
     if (at->passthrough && !before.before.started && x->ledger.started)
         note_chunk(x, e->data);
     splice_hold(x, &before, from);
@@ -578,7 +599,7 @@ static void on_body(void *ctx, struct span bytes)
 static void end_stream(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
-    enum err e = at->link->target->dialect->read_eof(at->reader); /* may deliver the missing end */
+    enum err e = at->dialect->read_eof(at->reader); /* may deliver the missing end */
     if (e != ERR_OK || at->told_error || x->writer_full) {
         fail_broken(x, ERR_EOF, "the stream ended before its terminal event");
         return;
@@ -594,7 +615,7 @@ static void end_stream(struct exchange *x)
 static void end_whole(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
-    enum err e = at->link->target->dialect->read_whole(at->reader, buf_span(&at->gathered));
+    enum err e = at->dialect->read_whole(at->reader, buf_span(&at->gathered));
     if (e != ERR_OK || at->told_error || !at->ended || x->writer_full) {
         fail_broken(x, at->told_error ? ERR_OK : ERR_SYNTAX, "the 200 does not hold an answer");
         return;

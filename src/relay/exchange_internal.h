@@ -22,6 +22,7 @@ enum exchange_state {
 struct failure {
     enum cause cause;
     size_t link;
+    const struct dialect *dialect; /* what it was told in */
     int status;       /* upstream's; 0 = no response */
     struct span body; /* upstream's error body, as it came */
     struct span content_type;
@@ -34,6 +35,8 @@ struct failure {
 
 struct attempt {
     const struct relay_link *link;
+    const struct dialect *dialect; /* of those its target speaks */
+    struct span path;
     size_t index;
     struct call *call;
     bool open; /* holds a call and buffers */

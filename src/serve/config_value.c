@@ -293,6 +293,7 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
         return read_secret(a, text, at, out);
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
+    case CONFIG_API:
     case CONFIG_AUTH:
     case CONFIG_BOOL:
         if (!read_word(row, a, text, &word, out))
@@ -301,6 +302,8 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
             *(enum target_kind *)at = (enum target_kind)word;
         else if (row->type == CONFIG_SPEAKS)
             *(enum dialect_id *)at = word ? DIALECT_OPENAI_CHAT : DIALECT_ANTHROPIC;
+        else if (row->type == CONFIG_API)
+            *(enum config_api *)at = (enum config_api)word;
         else
             *(bool *)at = word != 0;
         return true;
@@ -411,6 +414,8 @@ bool config_write_value(const struct config_row *row, const void *base, struct b
         return write_optional(words[*(const enum target_kind *)at], out);
     case CONFIG_SPEAKS:
         return write_optional(words[*(const enum dialect_id *)at != DIALECT_ANTHROPIC], out);
+    case CONFIG_API:
+        return write_optional(words[*(const enum config_api *)at], out);
     case CONFIG_AUTH:
     case CONFIG_BOOL:
         return write_optional(words[*(const bool *)at], out);

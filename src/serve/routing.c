@@ -19,7 +19,10 @@ struct routing {
 static void make_target(struct routing *r, size_t i, struct pool *pool)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
-    const struct dialect *dialect = dialect_by_id(from->dialect);
+    bool openai = from->dialect != DIALECT_ANTHROPIC;
+    bool responses = openai && from->api == CONFIG_API_RESPONSES;
+    const struct dialect *dialect =
+        responses ? &dialect_openai_responses : dialect_by_id(from->dialect);
     struct span base = from->url.path;
     /* An Anthropic base URL has no /v1 of its own; one that was given with it means the same. */
     if (dialect->id == DIALECT_ANTHROPIC && span_ends(base, SPAN("/v1")))
@@ -33,6 +36,11 @@ static void make_target(struct routing *r, size_t i, struct pool *pool)
         .origin = pool_origin(pool, &from->url, r->snapshot->tls[i]),
         .context = from->context,
     };
+    if (openai && from->api == CONFIG_API_AUTO) {
+        r->targets[i].also = &dialect_openai_responses;
+        r->targets[i].also_path = arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base),
+                                               dialect_openai_responses.path);
+    }
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */
