@@ -204,6 +204,8 @@ enum chat_event_type {
     CHAT_EV_SIGNATURE,  /* text: the open thinking block's signature */
     CHAT_EV_CITATION,   /* raw: one citation of the open text block */
     CHAT_EV_BLOCK_STOP, /* raw: all of a block whose start could not bring it */
+    CHAT_EV_ITEM_STOP,  /* the item the last block belongs to is done; told only where the client
+                           has seen it (chat_event.id) */
     CHAT_EV_USAGE,      /* usage: replaces the fields that are not -1 */
     CHAT_EV_FINISH,     /* stop, stop_sequence, raw = stop_details; all blocks are closed */
     CHAT_EV_END,        /* the provider's own terminal mark: the answer is complete */
@@ -211,9 +213,9 @@ enum chat_event_type {
     CHAT_EV_PING,
 };
 
-/* Readers keep this grammar: START (BLOCK_START (DELTA|SIGNATURE|CITATION)* BLOCK_STOP)* FINISH
- * END, with PING and USAGE anywhere after START and ERROR anywhere. Blocks never overlap. Spans
- * live until the sink returns. */
+/* Readers keep this grammar: START (BLOCK_START (DELTA|SIGNATURE|CITATION)* BLOCK_STOP
+ * ITEM_STOP?)* FINISH END, with PING and USAGE anywhere after START and ERROR anywhere. Blocks
+ * never overlap. Spans live until the sink returns. */
 struct chat_event {
     enum chat_event_type type;
     enum chat_block_type block_type;

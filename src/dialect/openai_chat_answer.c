@@ -541,6 +541,7 @@ enum err oc_write_event(struct reply_writer *w, const struct chat_event *e)
         return oc_write_ping(w);
     case CHAT_EV_SIGNATURE:
     case CHAT_EV_CITATION:
+    case CHAT_EV_ITEM_STOP:
         break;
     }
     return ERR_OK;

@@ -5,7 +5,7 @@
  *   DELTA            output_text.delta, refusal.delta, reasoning_summary_text.delta,
  *                    function_call_arguments.delta, custom_tool_call_input.delta
  *   BLOCK_STOP       the part's .done events
- *   the next item    output_item.done of the one before
+ *   the next item    output_item.done of the one before, unless ITEM_STOP said so
  *   FINISH           output_item.done of the last one
  *   END              response.completed or .incomplete, with everything in it
  *   ERROR            error, then response.failed: SDKs look for one, Codex for the other
@@ -45,7 +45,6 @@ struct reply_writer {
     struct buf part;      /* escaped text of the open part, or of the call's input */
     struct buf parts_out; /* the open item's finished parts, as JSON */
     struct buf output;    /* the finished items, as JSON */
-    size_t output_before; /* its length before the last item */
 };
 
 static void writer_free(void *object)
@@ -390,7 +389,6 @@ static enum err close_item(struct reply_writer *w)
     if (e != ERR_OK)
         return e;
     w->item_open = false;
-    w->output_before = w->output.len;
     struct buf json;
     struct json_out out;
     buf_init(&json, w->to->max);
@@ -433,18 +431,11 @@ static enum err open_item(struct reply_writer *w, enum item_kind kind)
 
 /* ---- blocks ---- */
 
-/* The item goes on: the open one, or the one closed last when the block says so by its id. */
+/* The block is a part of the open item; one that brings an id says so itself. */
 static bool goes_on(struct reply_writer *w, enum item_kind kind)
 {
-    if (w->kind != kind)
-        return false;
-    if (chat_text_empty(w->block_id))
-        return w->item_open;
-    if (!span_eq(text_plain(w->a, w->block_id), w->item_id))
-        return false;
-    if (!w->item_open)
-        buf_truncate(&w->output, w->output_before);
-    return w->item_open = true;
+    bool same = chat_text_empty(w->block_id) || span_eq(text_plain(w->a, w->block_id), w->item_id);
+    return w->item_open && w->kind == kind && same;
 }
 
 /* Announces the block that began: when there is something to say, or when it had been. */
@@ -550,10 +541,9 @@ static enum err on_block_stop(struct reply_writer *w)
     /* A call without arguments is a call with an empty object. */
     if (w->part_open && w->kind == ITEM_CALL && w->part.len == 0)
         e = on_delta(w, text_from_plain(SPAN("{}")));
-    bool whole = w->kind == ITEM_CALL || w->kind == ITEM_CUSTOM || !chat_text_empty(w->block_id);
     if (e != ERR_OK)
         return e;
-    return whole ? close_item(w) : close_part(w);
+    return w->kind == ITEM_CALL || w->kind == ITEM_CUSTOM ? close_item(w) : close_part(w);
 }
 
 static enum err on_finish(struct reply_writer *w, const struct chat_event *e)
@@ -577,6 +567,8 @@ enum err or_write_event(struct reply_writer *w, const struct chat_event *e)
         return on_delta(w, e->text);
     case CHAT_EV_BLOCK_STOP:
         return on_block_stop(w);
+    case CHAT_EV_ITEM_STOP:
+        return close_item(w);
     case CHAT_EV_USAGE:
         oc_take_usage(&w->usage, &e->usage);
         return ERR_OK;

@@ -317,11 +317,14 @@ static enum err end_item(struct reply_reader *r, struct item *i, struct json ite
     enum err e = i->told ? ERR_OK : read_untold(r, i, item);
     if (i->call) /* nothing of it will come: who waited for it may go on */
         i->call->scan.complete = true;
-    if (e != ERR_OK || !i->foreign)
-        return e == ERR_OK ? oc_blocks_end(&r->blocks) : e;
+    if (i->foreign)
+        r->blocks.end_raw = json_raw(item);
     i->foreign = false;
-    r->blocks.end_raw = json_raw(item);
-    return oc_blocks_end(&r->blocks);
+    if (e == ERR_OK)
+        e = oc_blocks_end(&r->blocks);
+    if (e == ERR_OK && r->passes)
+        tell(r, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
+    return e;
 }
 
 static enum err read_output(struct reply_reader *r, struct json output)
@@ -417,6 +420,13 @@ static enum err on_part_added(struct reply_reader *r, struct json event)
     return begin_part(r, i, json_str_is(type, "refusal") ? CHAT_REFUSAL : CHAT_TEXT);
 }
 
+/* Told to who writes behind these bytes: to others the block ends with its item. */
+static enum err on_part_done(struct reply_reader *r, struct json event)
+{
+    (void)event;
+    return r->passes ? oc_blocks_end(&r->blocks) : ERR_OK;
+}
+
 static enum err on_text(struct reply_reader *r, struct json event)
 {
     struct item *i = item_of(r, event);
@@ -465,6 +475,8 @@ static const struct event_row {
     {"response.output_item.done", on_item_done},
     {"response.content_part.added", on_part_added},
     {"response.reasoning_summary_part.added", on_part_added},
+    {"response.content_part.done", on_part_done},
+    {"response.reasoning_summary_part.done", on_part_done},
     {"response.created", on_created},
     {"response.queued", on_created},
     {"response.in_progress", on_created},

@@ -475,7 +475,7 @@ static void send_ping(struct exchange *x, usec now)
     bool runs = x->forwarded && x->attempt.passthrough && !x->hold.on;
     if (reply_pending(x->request) > 0 || runs)
         return;
-    if (x->writer && x->out.len == 0 && x->ledger.started && !x->ledger.raw) {
+    if (x->writer && x->out.len == 0 && !x->hold.on && x->ledger.started && !x->ledger.raw) {
         /* Nothing waits: it may be an event of the stream itself, with its number. */
         if (x->door->write_ping(x->writer) == ERR_OK)
             reply_body(x->request, buf_span(&x->out));

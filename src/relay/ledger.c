@@ -172,6 +172,9 @@ void ledger_note(struct ledger *l, const struct chat_event *e)
     case CHAT_EV_BLOCK_STOP:
         note_block_stop(l, e->raw);
         break;
+    case CHAT_EV_ITEM_STOP:
+        l->last.done = true;
+        break;
     case CHAT_EV_USAGE:
         merge_usage(&l->usage, &e->usage);
         break;

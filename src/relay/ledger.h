@@ -13,6 +13,7 @@ struct ledger_block {
     enum chat_block_type type;
     bool open, complete;
     bool custom;    /* TOOL_USE of a custom tool */
+    bool done;      /* and so is its item, where the client sees items end */
     bool raw;       /* began while the client saw the target's own events */
     uint64_t bytes; /* of text / input delivered */
 };
@@ -27,12 +28,12 @@ struct ledger {           /* embed it; readable */
     struct chat_usage usage; /* merged */
     struct buf text;         /* escaped text of all text blocks delivered, up to its bound */
     bool text_full;
-    bool keep;        /* set by the owner: everything is kept, for a door that says it all again */
-    struct buf said;  /* what was kept: for each block its id, name and content, escaped */
-    struct buf rows;  /* and where each begins there: struct ledger_row */
+    bool keep;         /* set by the owner: everything is kept, for a door that says it all again */
+    struct buf said;   /* what was kept: for each block its id, name and content, escaped */
+    struct buf rows;   /* and where each begins there: struct ledger_row */
     uint64_t sequence; /* of numbered events (Responses): the next one's number */
-    bool refused; /* a refusal was given */
-    bool raw;     /* set by the owner: the client sees the target's own events, empty blocks too */
+    bool refused;      /* a refusal was given */
+    bool raw; /* set by the owner: the client sees the target's own events, empty blocks too */
     uint8_t blocks[LEDGER_BLOCKS_MAX]; /* the types of those behind us; LEDGER_UNSEEN: the client
                                           saw nothing of it */
 };

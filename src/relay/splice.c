@@ -89,9 +89,9 @@ static void retell_block(struct exchange *x, size_t index, bool open)
                                    .id = id,
                                    .name = name,
                                    .text = opened ? (struct chat_text){0} : content,
-                                   .raw = opened          ? SPAN_EMPTY
+                                   .raw = opened                   ? SPAN_EMPTY
                                           : kept && content.at.len ? content.at
-                                                          : SPAN("{}"),
+                                                                   : SPAN("{}"),
                                    .custom = last && x->ledger.last.custom});
     if (opened && content.at.len)
         retell(x, &(struct chat_event){.type = CHAT_EV_DELTA, .text = content});
@@ -114,6 +114,8 @@ static void retell_all(struct exchange *x)
             retell(x,
                    &(struct chat_event){.type = CHAT_EV_BLOCK_START, .block_type = l->last.type});
     }
+    if (l->last.done)
+        retell(x, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
     buf_reset(&x->out); /* the client has had all this */
     x->ledger.sequence = sequence;
     x->ledger.raw = x->attempt.passthrough = false; /* from here on the writer speaks */
@@ -447,6 +449,7 @@ void splice_take(struct exchange *x, const struct chat_event *e)
         return;
     case CHAT_EV_SIGNATURE:
     case CHAT_EV_CITATION:
+    case CHAT_EV_ITEM_STOP:
     case CHAT_EV_END:
     case CHAT_EV_ERROR:
     case CHAT_EV_PING:
