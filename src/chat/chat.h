@@ -93,6 +93,7 @@ struct chat_tool {
     struct span wire_type; /* Anthropic typed tool ("web_search_20250305") or OpenAI "custom"; empty
                               = function */
     bool server;           /* runs at its provider: cannot be carried to another one */
+    struct chat_text space; /* the OpenAI namespace it stands in; `name` begins with it */
     bool cached;
     struct span raw;
 };
@@ -197,21 +198,24 @@ struct chat_error {
 
 enum chat_event_type {
     CHAT_EV_START,       /* once, first: id, model, usage (what is known) */
-    CHAT_EV_BLOCK_START, /* block_type; TOOL_USE: id, name; whole-in-start blocks: raw */
-    CHAT_EV_DELTA,     /* text: a piece of the open block (tool input: a piece of its JSON text) */
-    CHAT_EV_SIGNATURE, /* text: the open thinking block's signature */
-    CHAT_EV_CITATION,  /* raw: one citation of the open text block */
-    CHAT_EV_BLOCK_STOP,
-    CHAT_EV_USAGE,  /* usage: replaces the fields that are not -1 */
-    CHAT_EV_FINISH, /* stop, stop_sequence, raw = stop_details; all blocks are closed */
-    CHAT_EV_END,    /* the provider's own terminal mark: the answer is complete */
-    CHAT_EV_ERROR,  /* error: an error told inside a stream; nothing follows */
+    CHAT_EV_BLOCK_START, /* block_type; TOOL_USE: id, name; whole-in-start blocks: raw; id of other
+                            blocks: their item's, where the client has seen it */
+    CHAT_EV_DELTA,      /* text: a piece of the open block (tool input: a piece of its JSON text) */
+    CHAT_EV_SIGNATURE,  /* text: the open thinking block's signature */
+    CHAT_EV_CITATION,   /* raw: one citation of the open text block */
+    CHAT_EV_BLOCK_STOP, /* raw: all of a block whose start could not bring it */
+    CHAT_EV_ITEM_STOP,  /* the item the last block belongs to is done; told only where the client
+                           has seen it (chat_event.id) */
+    CHAT_EV_USAGE,      /* usage: replaces the fields that are not -1 */
+    CHAT_EV_FINISH,     /* stop, stop_sequence, raw = stop_details; all blocks are closed */
+    CHAT_EV_END,        /* the provider's own terminal mark: the answer is complete */
+    CHAT_EV_ERROR,      /* error: an error told inside a stream; nothing follows */
     CHAT_EV_PING,
 };
 
-/* Readers keep this grammar: START (BLOCK_START (DELTA|SIGNATURE|CITATION)* BLOCK_STOP)* FINISH
- * END, with PING and USAGE anywhere after START and ERROR anywhere. Blocks never overlap. Spans
- * live until the sink returns. */
+/* Readers keep this grammar: START (BLOCK_START (DELTA|SIGNATURE|CITATION)* BLOCK_STOP
+ * ITEM_STOP?)* FINISH END, with PING and USAGE anywhere after START and ERROR anywhere. Blocks
+ * never overlap. Spans live until the sink returns. */
 struct chat_event {
     enum chat_event_type type;
     enum chat_block_type block_type;

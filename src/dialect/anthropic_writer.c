@@ -651,6 +651,8 @@ enum err anthropic_write_event(struct reply_writer *w, const struct chat_event *
     case CHAT_EV_BLOCK_STOP:
         on_block_stop(w);
         break;
+    case CHAT_EV_ITEM_STOP:
+        break;
     case CHAT_EV_USAGE:
         merge_usage(&w->usage, &e->usage);
         break;

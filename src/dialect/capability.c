@@ -243,6 +243,7 @@ enum openai_flag {
     STRUCTURED = 4,
     STOPS = 8, /* takes stop although it reasons */
     HEARS = 16,
+    RESPONSES = 32, /* not answered by /chat/completions */
 };
 #define NONE_HIGH (BIT(EFFORT_NONE) | LOW_HIGH)
 #define NONE_XHIGH (NONE_HIGH | BIT(EFFORT_XHIGH))
@@ -264,25 +265,32 @@ static const struct openai_row {
     {"o1", MODERN | STOPS, LOW_HIGH, 100000, 200000},
     {"o3", MODERN, LOW_HIGH, 100000, 200000},
     {"o4", MODERN, LOW_HIGH, 100000, 200000},
+    {"o1-pro", MODERN | STOPS | RESPONSES, LOW_HIGH, 100000, 200000},
+    {"o3-pro", MODERN | RESPONSES, LOW_HIGH, 100000, 200000},
+    {"o3-deep-research", MODERN | RESPONSES, BIT(EFFORT_MEDIUM), 100000, 200000},
+    {"o4-mini-deep-research", MODERN | RESPONSES, BIT(EFFORT_MEDIUM), 100000, 200000},
+    {"codex-mini", MODERN | RESPONSES, LOW_HIGH, 100000, 200000},
+    {"gpt-5-2-codex", MODERN | RESPONSES, LOW_HIGH | BIT(EFFORT_XHIGH), 128000, 400000},
+    {"gpt-5-3-codex", MODERN | RESPONSES, LOW_HIGH | BIT(EFFORT_XHIGH), 128000, 400000},
     {"gpt-5", MODERN, BIT(EFFORT_MINIMAL) | LOW_HIGH, 128000, 400000},
-    {"gpt-5-pro", MODERN, BIT(EFFORT_HIGH), 128000, 400000},
-    {"gpt-5-codex", MODERN, LOW_HIGH, 128000, 400000},
+    {"gpt-5-pro", MODERN | RESPONSES, BIT(EFFORT_HIGH), 128000, 400000},
+    {"gpt-5-codex", MODERN | RESPONSES, LOW_HIGH, 128000, 400000},
     {"gpt-5-chat", VISION | STRUCTURED, 0, 16384, 128000},
     {"gpt-5-1", MODERN, NONE_HIGH, 128000, 400000},
-    {"gpt-5-1-codex", MODERN, LOW_HIGH, 128000, 400000},
+    {"gpt-5-1-codex", MODERN | RESPONSES, LOW_HIGH, 128000, 400000},
     {"gpt-5-1-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
     {"gpt-5-2", MODERN, NONE_XHIGH, 128000, 400000},
-    {"gpt-5-2-pro", MODERN, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
+    {"gpt-5-2-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
      400000},
     {"gpt-5-2-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
     {"gpt-5-3", MODERN, NONE_XHIGH, 128000, 400000},
     {"gpt-5-4", MODERN, NONE_XHIGH, 128000, 1050000},
     {"gpt-5-4-mini", MODERN, NONE_XHIGH, 128000, 400000},
     {"gpt-5-4-nano", MODERN, NONE_XHIGH, 128000, 400000},
-    {"gpt-5-4-pro", MODERN, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
+    {"gpt-5-4-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
      1050000},
     {"gpt-5-5", MODERN, NONE_XHIGH, 128000, 1000000},
-    {"gpt-5-5-pro", MODERN, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
+    {"gpt-5-5-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
      1000000},
     {"gpt-5-6", MODERN, NONE_XHIGH, 128000, 1050000},
     {"gpt-6", MODERN, NONE_XHIGH, 128000, 1050000},
@@ -302,6 +310,7 @@ static struct capability openai_preset(const struct name *n)
     assert(row); /* the empty prefix fits everything */
     bool reasons = row->flags & REASONS;
     return (struct capability){
+        .responses_only = row->flags & RESPONSES,
         .max_completion_tokens = true,
         .developer_role = reasons,
         .sampling = !reasons,

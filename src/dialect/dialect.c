@@ -208,6 +208,12 @@ static const struct extra_row {
     {"safety_identifier", NULL, LOSSY_USER_ID},
     {"stream_options", "{}", NULL},
     {"verbosity", "\"medium\"", LOSSY_OTHER},
+    {"truncation", "\"disabled\"", LOSSY_OTHER},
+    {"client_metadata", NULL, NULL}, /* for its provider's statistics */
+    {"instructions", NULL, NULL},    /* these four were read; they are kept to be echoed */
+    {"text", NULL, NULL},
+    {"reasoning", NULL, NULL},
+    {"tool_choice", NULL, NULL},
     /* Anthropic */
     {"cache_control", NULL, LOSSY_CACHE_CONTROL},
     {"context_management", NULL, LOSSY_CONTEXT_MANAGEMENT},

@@ -17,6 +17,7 @@ enum dialect_id {
     DIALECT_COMPLETE,
     DIALECT_COUNT_TOKENS,
     DIALECT_EMBEDDINGS,
+    DIALECT_OPENAI_RESPONSES,
     DIALECT_COUNT
 };
 
@@ -52,6 +53,8 @@ struct reader_options {
     const struct chat_request
         *request; /* what was asked (stop sequences to match, tools); may be NULL */
     bool requested_whole;
+    bool passes; /* the client sees the same bytes: blocks begin when they are announced, with the
+                    ids of their items, and what only this dialect knows is told too */
 };
 struct writer_options {
     const struct chat_request *request; /* include_usage, stop sequences; not NULL */
@@ -61,6 +64,10 @@ struct writer_options {
     int64_t created;         /* unix seconds, for OpenAI's `created` */
     enum chat_tri usage_key; /* does each OpenAI chunk have `usage`? UNSET: where usage was asked
                                 for, as OpenAI has it; else as in the chunks before ours */
+    uint64_t *sequence;      /* Responses: the number of the next event, kept by the owner so that
+                                writers of one stream can follow each other; NULL: from 0 */
+    bool codex;              /* the client is Codex: an answer cut short or refused is completed,
+                                since anything else makes it ask again (protocols.md 6.3) */
 };
 
 struct reply_reader; /* opaque, one per attempt, in the exchange's arena */
@@ -70,13 +77,18 @@ struct dialect {
     enum dialect_id id;
     bool claude_api;     /* of Anthropic's API: its statuses (529) and its request-id */
     bool model_optional; /* a request may leave its model out */
-    const char *name;    /* "anthropic-messages", "openai-chat", "openai-completions" */
-    const char *path;    /* below the base URL: "/v1/messages", "/chat/completions" */
+    bool says_again;  /* the last event repeats all: a writer that takes over must be told it all */
+    const char *name; /* "anthropic-messages", "openai-chat", "openai-responses" ... */
+    const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
 
     /* Door: reads a client's request. ERR_INVALID with *out_problem: the caller's fault, 400.
      * Borrows from doc->text. */
     enum err (*read_request)(struct arena *a, const struct json_doc *doc, struct chat_request *out,
                              struct chat_problem *out_problem);
+    /* Door: the body for a target of the same dialect, where something of it may not go there byte
+     * for byte. model: as dialect_replace_model; empty: the client's own. False: nothing was
+     * written, all of it may go. NULL: always all. */
+    bool (*pass_body)(const struct json_doc *doc, struct span model, struct pieces *out);
     /* Upstream: writes it for a target. model: raw JSON string content to name. stream: what to ask
      * for. ERR_UNSUPPORTED with *out_problem: this target cannot carry it, refused by name. */
     enum err (*write_request)(struct arena *a, const struct chat_request *r,
@@ -113,6 +125,7 @@ struct dialect {
 
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
+extern const struct dialect dialect_openai_responses;
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
 extern const struct dialect

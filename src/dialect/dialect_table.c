@@ -10,6 +10,7 @@ const struct dialect *dialect_by_id(enum dialect_id id)
         [DIALECT_COMPLETE] = &dialect_complete,
         [DIALECT_COUNT_TOKENS] = &dialect_count_tokens,
         [DIALECT_EMBEDDINGS] = &dialect_embeddings,
+        [DIALECT_OPENAI_RESPONSES] = &dialect_openai_responses,
     };
     assert(id < DIALECT_COUNT);
     return all[id];

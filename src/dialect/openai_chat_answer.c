@@ -188,7 +188,7 @@ static void put_usage(struct json_out *out, const struct chat_usage *u)
     jw_object_end(out);
 }
 
-static void take_usage(struct chat_usage *to, const struct chat_usage *from)
+void oc_take_usage(struct chat_usage *to, const struct chat_usage *from)
 {
     const int64_t in[] = {from->input, from->cache_read, from->cache_write, from->output,
                           from->reasoning};
@@ -409,7 +409,7 @@ static enum err on_start(struct reply_writer *w, const struct chat_event *e)
 {
     assert(!w->started);
     w->started = true;
-    take_usage(&w->usage, &e->usage);
+    oc_take_usage(&w->usage, &e->usage);
     make_opening(w, e);
     if (!w->stream || w->flavour == OC_TEXT)
         return ERR_OK;
@@ -529,7 +529,7 @@ enum err oc_write_event(struct reply_writer *w, const struct chat_event *e)
     case CHAT_EV_BLOCK_STOP:
         return on_block_stop(w);
     case CHAT_EV_USAGE:
-        take_usage(&w->usage, &e->usage);
+        oc_take_usage(&w->usage, &e->usage);
         return ERR_OK;
     case CHAT_EV_FINISH:
         return on_finish(w, e);
@@ -541,6 +541,7 @@ enum err oc_write_event(struct reply_writer *w, const struct chat_event *e)
         return oc_write_ping(w);
     case CHAT_EV_SIGNATURE:
     case CHAT_EV_CITATION:
+    case CHAT_EV_ITEM_STOP:
         break;
     }
     return ERR_OK;
@@ -570,15 +571,13 @@ static const struct error_words {
     {"api_error", "server_error", NULL},
 };
 
-static void put_error(struct json_out *out, const struct chat_error *e)
+void oc_put_error(struct json_out *out, const struct chat_error *e)
 {
     struct error_words words = {.type = NULL, .code = NULL};
     for (size_t i = 0; i < ARRAY_LEN(error_words); i++)
         if (span_is(e->type, error_words[i].anthropic))
             words = error_words[i];
     struct span code = e->code.len ? e->code : span_from(words.code);
-    jw_object(out);
-    jw_key(out, "error");
     jw_object(out);
     jw_key(out, "message");
     jw_str(out, e->message);
@@ -595,7 +594,6 @@ static void put_error(struct json_out *out, const struct chat_error *e)
     else
         jw_null(out);
     jw_object_end(out);
-    jw_object_end(out);
 }
 
 /* In a stream the error is a data line, and no [DONE] follows: that would look like success. */
@@ -607,7 +605,10 @@ enum err oc_write_error(struct buf *to, struct reply_writer *w, const struct cha
         return err;
     struct json_out out;
     json_out_buf(&out, to);
-    put_error(&out, e);
+    jw_object(&out);
+    jw_key(&out, "error");
+    oc_put_error(&out, e);
+    jw_object_end(&out);
     if (out.failed)
         return ERR_LIMIT;
     return stream ? buf_add(to, SPAN("\n\n")) : ERR_OK;

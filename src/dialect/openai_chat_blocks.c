@@ -79,7 +79,9 @@ static void close_block(struct oc_blocks *b)
         b->current->state = OC_PART_CLOSED;
     b->current = NULL;
     b->open = false;
-    tell(b, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP, .block_type = b->type});
+    tell(b, &(struct chat_event){
+                .type = CHAT_EV_BLOCK_STOP, .block_type = b->type, .raw = b->end_raw});
+    b->end_raw = SPAN_EMPTY;
 }
 
 static void open_block(struct oc_blocks *b, enum chat_block_type type, struct oc_part *part)
@@ -94,6 +96,9 @@ static void open_block(struct oc_blocks *b, enum chat_block_type type, struct oc
         e.id = part->id;
         e.name = part->name;
         e.custom = part->custom;
+    } else {
+        e.id = b->next_id;
+        b->next_id = (struct chat_text){0};
     }
     b->any_call = b->any_call || type == CHAT_TOOL_USE;
     b->any_refusal = b->any_refusal || type == CHAT_REFUSAL;
@@ -358,6 +363,27 @@ enum err oc_blocks_text(struct oc_blocks *b, enum chat_block_type type, struct c
         return text_held_back(b, piece);
     enum err e = settle_text(b);
     return e == ERR_OK ? put_piece(b, type, piece) : e;
+}
+
+enum err oc_blocks_begin(struct oc_blocks *b, enum chat_block_type type, struct chat_text id,
+                         bool now)
+{
+    enum err e = oc_blocks_end(b);
+    if (e != ERR_OK || b->cut)
+        return e;
+    b->next_id = id;
+    if (now && !must_wait(b))
+        open_block(b, type, NULL);
+    return ERR_OK;
+}
+
+enum err oc_blocks_end(struct oc_blocks *b)
+{
+    enum err e = settle_text(b);
+    b->next_id = (struct chat_text){0};
+    if (e == ERR_OK && !must_wait(b))
+        close_block(b);
+    return e;
 }
 
 /* The call a piece belongs to: by index; without one by id; without both the latest. A reused index

@@ -65,7 +65,7 @@ static bool strict_schema(struct json s)
     return !json_present(items) || strict_schema(items);
 }
 
-static bool schema_is_strict(struct oc_writing *c, struct span schema)
+bool oc_schema_is_strict(struct oc_writing *c, struct span schema)
 {
     struct json_doc doc;
     struct arena_mark mark = arena_mark(c->a);
@@ -76,7 +76,7 @@ static bool schema_is_strict(struct oc_writing *c, struct span schema)
 }
 
 /* As it came; but OpenAI wants `properties` even of an object without any. */
-static void put_schema(struct oc_writing *c, struct span schema)
+void oc_put_schema(struct oc_writing *c, struct span schema)
 {
     bool bare = span_search(schema, SPAN("\"properties\"")) < 0 &&
                 span_search(schema, SPAN("\"object\"")) >= 0;
@@ -94,10 +94,7 @@ static void put_schema(struct oc_writing *c, struct span schema)
 
 /* Anthropic's typed tools that the client runs: the model there knows them by heart, other models
  * get them as functions. */
-static const struct typed_tool {
-    const char *type; /* beginning of the versioned type */
-    const char *name, *description, *schema;
-} typed_tools[] = {
+static const struct oc_typed_tool typed_tools[] = {
     {"bash_", "bash", "Runs a command in a persistent bash session and returns its output.",
      "{\"type\":\"object\",\"properties\":{"
      "\"command\":{\"type\":\"string\",\"description\":\"The bash command to run. Required unless "
@@ -138,7 +135,7 @@ static const struct typed_tool {
      "\"new_path\":{\"type\":\"string\"}},\"required\":[\"command\"]}"},
 };
 
-static const struct typed_tool *typed_tool(struct span wire_type)
+const struct oc_typed_tool *oc_typed_tool(struct span wire_type)
 {
     for (size_t i = 0; i < ARRAY_LEN(typed_tools); i++)
         if (span_starts(wire_type, span_from(typed_tools[i].type)))
@@ -146,7 +143,7 @@ static const struct typed_tool *typed_tool(struct span wire_type)
     return NULL;
 }
 
-static void put_tool_name(struct oc_writing *c, struct chat_text name)
+void oc_put_tool_name(struct oc_writing *c, struct chat_text name)
 {
     struct chat_text fits = oc_tool_name(c->a, name, c->cap->tool_name_max);
     if (fits.at.len != name.at.len)
@@ -164,14 +161,14 @@ static void put_function(struct oc_writing *c, struct chat_text name, struct cha
     jw_key(w, "function");
     jw_object(w);
     jw_key(w, "name");
-    put_tool_name(c, name);
+    oc_put_tool_name(c, name);
     if (!chat_text_empty(description)) {
         jw_key(w, "description");
         jw_text(w, description);
     }
     jw_key(w, "parameters");
-    put_schema(c, schema);
-    if (strict == CHAT_YES && c->cap->json_strict && schema_is_strict(c, schema)) {
+    oc_put_schema(c, schema);
+    if (strict == CHAT_YES && c->cap->json_strict && oc_schema_is_strict(c, schema)) {
         jw_key(w, "strict");
         jw_bool(w, true);
     } else if (strict == CHAT_YES) {
@@ -183,7 +180,7 @@ static void put_function(struct oc_writing *c, struct chat_text name, struct cha
 
 static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
-    const struct typed_tool *typed = typed_tool(t->wire_type);
+    const struct oc_typed_tool *typed = oc_typed_tool(t->wire_type);
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
     if (typed) {
@@ -205,10 +202,9 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 }
 
 /* Nearest words: Anthropic's any is OpenAI's required. */
-static void put_tool_choice(struct oc_writing *c)
+const char *oc_fit_tool_choice(struct oc_writing *c, enum chat_tool_choice *out)
 {
     const struct chat_request *r = c->r;
-    struct json_out *w = &c->w;
     enum chat_tool_choice choice = r->tool_choice;
     const struct chat_tool *named = NULL;
     if (choice == CHAT_CHOICE_NAMED) {
@@ -217,28 +213,36 @@ static void put_tool_choice(struct oc_writing *c)
         if (named && named->server) /* it was dropped with the server tools */
             choice = CHAT_CHOICE_AUTO;
     }
-    if (choice == CHAT_CHOICE_UNSET)
-        return;
     if ((choice == CHAT_CHOICE_ANY || choice == CHAT_CHOICE_NAMED) && !c->cap->forced_tool) {
         lossy(c, LOSSY_TOOL_CHOICE);
         choice = CHAT_CHOICE_AUTO;
     }
+    *out = choice;
+    if (choice == CHAT_CHOICE_NAMED)
+        return named && span_is(named->wire_type, "custom") && named->schema.len == 0 ? "custom"
+                                                                                      : "function";
+    return choice == CHAT_CHOICE_ANY ? "required" : choice == CHAT_CHOICE_NONE ? "none" : "auto";
+}
+
+static void put_tool_choice(struct oc_writing *c)
+{
+    struct json_out *w = &c->w;
+    enum chat_tool_choice choice;
+    const char *kind = oc_fit_tool_choice(c, &choice);
+    if (choice == CHAT_CHOICE_UNSET)
+        return;
     jw_key(w, "tool_choice");
     if (choice != CHAT_CHOICE_NAMED) {
-        jw_cstr(w, choice == CHAT_CHOICE_ANY ? "required"
-                                             : (choice == CHAT_CHOICE_NONE ? "none" : "auto"));
+        jw_cstr(w, kind);
         return;
     }
-    const char *kind = named && span_is(named->wire_type, "custom") && named->schema.len == 0
-                           ? "custom"
-                           : "function";
     jw_object(w);
     jw_key(w, "type");
     jw_cstr(w, kind);
     jw_key(w, kind);
     jw_object(w);
     jw_key(w, "name");
-    put_tool_name(c, r->tool_choice_name);
+    oc_put_tool_name(c, c->r->tool_choice_name);
     jw_object_end(w);
     jw_object_end(w);
 }
@@ -296,7 +300,7 @@ static bool is_one(struct span number)
     return span_double(number, &d) == ERR_OK && d >= 1.0 && d <= 1.0;
 }
 
-static void put_sampling(struct oc_writing *c)
+void oc_put_sampling(struct oc_writing *c)
 {
     const struct chat_request *r = c->r;
     const struct {
@@ -351,7 +355,7 @@ static enum effort effort_of_budget(int64_t tokens)
     return tokens >= 2000 ? EFFORT_LOW : EFFORT_MINIMAL;
 }
 
-static void put_effort(struct oc_writing *c)
+bool oc_fit_effort(struct oc_writing *c, enum effort *out)
 {
     const struct chat_request *r = c->r;
     enum effort wanted = EFFORT_MEDIUM;
@@ -362,32 +366,37 @@ static void put_effort(struct oc_writing *c)
     else if (r->thinking == CHAT_THINKING_BUDGET)
         wanted = spoken ? wanted : effort_of_budget(r->thinking_budget);
     else if (r->thinking != CHAT_THINKING_ADAPTIVE && !spoken)
-        return;
+        return false;
     bool can = c->cap->reasoning_effort && c->cap->efforts;
     if (off && !(can && (c->cap->efforts & BIT(EFFORT_NONE)))) {
         if (can) /* it thinks anyway */
             lossy(c, LOSSY_EFFORT);
-        return;
+        return false;
     }
     if (!can) {
         lossy(c, LOSSY_EFFORT);
-        return;
+        return false;
     }
-    enum effort fits = effort_fit(c->cap->efforts, wanted);
-    if (fits != wanted || (r->thinking == CHAT_THINKING_BUDGET && !spoken))
+    *out = effort_fit(c->cap->efforts, wanted);
+    if (*out != wanted || (r->thinking == CHAT_THINKING_BUDGET && !spoken))
         lossy(c, LOSSY_EFFORT);
+    return true;
+}
+
+static void put_effort(struct oc_writing *c)
+{
+    enum effort fits;
+    if (!oc_fit_effort(c, &fits))
+        return;
     jw_key(&c->w, "reasoning_effort");
     jw_cstr(&c->w, effort_name(fits));
 }
 
-static void put_json_schema(struct oc_writing *c)
+void oc_put_schema_format(struct oc_writing *c)
 {
     const struct chat_request *r = c->r;
     struct json_out *w = &c->w;
     bool wanted = r->format_strict != CHAT_NO && c->cap->json_strict;
-    jw_cstr(w, "json_schema");
-    jw_key(w, "json_schema");
-    jw_object(w);
     jw_key(w, "name");
     if (chat_text_empty(r->format_name))
         jw_cstr(w, "answer");
@@ -395,13 +404,21 @@ static void put_json_schema(struct oc_writing *c)
         jw_text(w, r->format_name);
     jw_key(w, "schema");
     jw_raw(w, r->format_schema);
-    if (wanted && schema_is_strict(c, r->format_schema)) {
+    if (wanted && oc_schema_is_strict(c, r->format_schema)) {
         jw_key(w, "strict");
         jw_bool(w, true);
     } else if (r->format_strict == CHAT_YES) {
         lossy(c, LOSSY_FORMAT);
     }
-    jw_object_end(w);
+}
+
+static void put_json_schema(struct oc_writing *c)
+{
+    jw_cstr(&c->w, "json_schema");
+    jw_key(&c->w, "json_schema");
+    jw_object(&c->w);
+    oc_put_schema_format(c);
+    jw_object_end(&c->w);
 }
 
 static void put_format(struct oc_writing *c)
@@ -423,7 +440,7 @@ static void put_format(struct oc_writing *c)
 }
 
 /* Claude Code's id is a JSON text longer than OpenAI's limit; its hash names the same user. */
-static void put_user(struct oc_writing *c)
+void oc_put_user(struct oc_writing *c)
 {
     struct chat_text id = c->r->user_id;
     if (chat_text_empty(id))
@@ -519,11 +536,11 @@ enum err oc_write_request(struct arena *a, const struct chat_request *r,
     if (e != ERR_OK)
         return e;
     put_max_tokens(&c);
-    put_sampling(&c);
+    oc_put_sampling(&c);
     put_stop(&c);
     put_effort(&c);
     put_format(&c);
-    put_user(&c);
+    oc_put_user(&c);
     put_extras(&c);
     put_continue(&c);
     put_stream(&c, stream);

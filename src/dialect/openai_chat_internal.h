@@ -1,5 +1,6 @@
 #pragma once
-/* What the files of the OpenAI chat dialect share; nobody else includes it.
+/* What the files of the OpenAI chat dialect share, and what the Responses dialect
+ * (openai_responses_internal.h) has in common with them; nobody else includes it.
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)
@@ -30,9 +31,10 @@ struct oc_reading { /* one read_request call */
     struct chat_problem *problem;
     struct chat_message **message_tail;
     struct chat_extra **extra_tail;
+    struct chat_tool **tool_tail;
     struct chat_block **block_tail; /* of the message, or tool result, being read */
     /* The USER message that collects tool results, while it is the last one. A reader of a role
-     * sets results_next, so that only a tool message keeps it open. */
+     * sets results_next, so that only a tool message keeps it open. Responses: the last message. */
     struct chat_message *results, *results_next;
     struct chat_text call_id;     /* made for the last legacy function_call */
     uint32_t message_at, part_at; /* where we are, for faults; part_at may be OC_NO_PART */
@@ -57,6 +59,16 @@ enum err oc_read_finish(struct oc_reading *c);
 struct chat_message *oc_message_new(struct oc_reading *c, enum chat_role role);
 struct chat_block *oc_block_new(struct oc_reading *c, enum chat_block_type type);
 
+/* {name, description, parameters, strict}: a function tool's inside. where: its path, for faults.
+ */
+enum err oc_function_tool(struct oc_reading *c, struct chat_tool *t, struct json f,
+                          struct span where);
+/* none, auto, required. */
+enum err oc_choice_word(struct oc_reading *c, struct json v, struct span param);
+enum err oc_read_parallel(struct oc_reading *c, struct json v);
+enum err oc_read_safety_identifier(struct oc_reading *c, struct json v);
+#define OC_ALLOWED_TOOLS_MAX 256 /* each is looked for among all tools */
+
 enum err oc_read_request(struct arena *a, const struct json_doc *doc, struct chat_request *out,
                          struct chat_problem *out_problem);
 
@@ -76,6 +88,40 @@ struct oc_writing { /* one write_request call */
 enum err oc_write_messages(struct oc_writing *c);
 /* ERR_UNSUPPORTED with the problem filled. */
 enum err oc_refuse(struct oc_writing *c, const char *param, const char *text);
+
+/* Shared with the Responses dialect. What they write stands behind a key or in a string already
+ * begun; losses are noted by all of them. */
+struct oc_typed_tool { /* Anthropic's tools that the client runs, as functions */
+    const char *type;  /* beginning of the versioned type */
+    const char *name, *description, *schema;
+};
+const struct oc_typed_tool *oc_typed_tool(struct span wire_type); /* NULL: none */
+bool oc_schema_is_strict(struct oc_writing *c, struct span schema);
+void oc_put_schema(struct oc_writing *c, struct span schema);
+void oc_put_tool_name(struct oc_writing *c, struct chat_text name);
+/* The word for a choice this target can take; NAMED: "function" or "custom". */
+const char *oc_fit_tool_choice(struct oc_writing *c, enum chat_tool_choice *out);
+void oc_put_sampling(struct oc_writing *c); /* members temperature, top_p, top_k */
+void oc_put_user(struct oc_writing *c);     /* member safety_identifier or user */
+/* False: nothing is to be said of effort. */
+bool oc_fit_effort(struct oc_writing *c, enum effort *out);
+void oc_put_schema_format(struct oc_writing *c); /* members name, schema, strict */
+struct chat_text oc_fit_tool_id(struct oc_writing *c, struct chat_text id);
+void oc_note_losses(struct oc_writing *c, const struct chat_block *b);
+void oc_put_data_url(struct oc_writing *c, const struct chat_source *s); /* a string */
+bool oc_image_fits(const struct oc_writing *c, const struct chat_block *b);
+bool oc_file_fits(const struct oc_writing *c, const struct chat_block *b);
+bool oc_is_text_document(const struct chat_block *b);
+bool oc_moves_out(const struct chat_block *b); /* has no form as text */
+void oc_put_text_document_part(struct oc_writing *c, const struct chat_block *b);
+void oc_put_placeholder_part(struct oc_writing *c, struct span what, struct chat_text name);
+void oc_put_result_content(struct oc_writing *c, const struct chat_block *result);
+/* What the target cannot take: ERR_UNSUPPORTED when the newest turn brings it; else *out_what is
+ * what a placeholder calls it. */
+enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest,
+                  const char **out_what);
+struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b);
+bool oc_system_text(const struct chat_block *b, bool first);
 
 enum err oc_write_request(struct arena *a, const struct chat_request *r,
                           const struct capability *cap, struct span model, bool stream,
@@ -123,8 +169,10 @@ struct oc_blocks { /* embed it */
     struct buf tail; /* text kept back: it may be the beginning of a stop sequence */
     struct span *stops;
     size_t stop_count;
-    struct span echo; /* prefilled text that some servers (Mistral) say again; plain */
-    bool cut;         /* a stop sequence stood in the text: the rest is not told */
+    struct chat_text next_id; /* of the item the next text, thinking or refusal belongs to */
+    struct span end_raw;      /* the open block's whole JSON, told when it closes */
+    struct span echo;         /* prefilled text that some servers (Mistral) say again; plain */
+    bool cut;                 /* a stop sequence stood in the text: the rest is not told */
     struct span cut_at;
 };
 void oc_blocks_init(struct oc_blocks *b, struct arena *a, const struct chat_request *request,
@@ -132,6 +180,11 @@ void oc_blocks_init(struct oc_blocks *b, struct arena *a, const struct chat_requ
 void oc_blocks_deinit(struct oc_blocks *b);
 /* A piece of text, thinking or refusal. ERR_LIMIT: too much is waiting. */
 enum err oc_blocks_text(struct oc_blocks *b, enum chat_block_type type, struct chat_text piece);
+/* Ends the open text, so that the next piece of any kind begins a block; a tool call that is not
+ * complete stays open. begin: the next block belongs to the item `id`; now: it opens at once. */
+enum err oc_blocks_end(struct oc_blocks *b);
+enum err oc_blocks_begin(struct oc_blocks *b, enum chat_block_type type, struct chat_text id,
+                         bool now);
 /* The tool call with this index, id or name; made when it is new. NULL: too many. */
 struct oc_part *oc_blocks_call(struct oc_blocks *b, int64_t index, struct span id, struct span name,
                                bool has_input);
@@ -141,6 +194,10 @@ enum err oc_blocks_input(struct oc_blocks *b, struct oc_part *p, struct chat_tex
 enum err oc_blocks_finish(struct oc_blocks *b);
 
 /* ---- openai_chat_reply.c ---- */
+
+/* A tool id for a call whose server gave none: the same for the same seed and count. */
+struct chat_text oc_make_call_id(struct arena *a, uint64_t seed, uint32_t count);
+#define OC_SCRATCH_MAX (256u << 20) /* a whole answer's index; the relay bounds the body itself */
 
 struct reply_reader *oc_reader_new(struct arena *a, const struct reader_options *o,
                                    struct chat_sink sink);
@@ -155,4 +212,8 @@ struct reply_writer *oc_answer_new(struct arena *a, const struct writer_options 
                                    struct buf *to, enum oc_flavour flavour);
 enum err oc_write_event(struct reply_writer *w, const struct chat_event *e);
 enum err oc_write_ping(struct reply_writer *w);
+/* {message, type, param, code}: the inside of every error of OpenAI's. */
+void oc_put_error(struct json_out *out, const struct chat_error *e);
+/* What is told replaces what was. */
+void oc_take_usage(struct chat_usage *to, const struct chat_usage *from);
 enum err oc_write_error(struct buf *to, struct reply_writer *w, const struct chat_error *e);

@@ -55,7 +55,7 @@ static bool alphanumeric(struct span s)
 }
 
 /* A call's id and its result's go through here alike, so a function of the id alone will do. */
-static struct chat_text fit_tool_id(struct oc_writing *c, struct chat_text id)
+struct chat_text oc_fit_tool_id(struct oc_writing *c, struct chat_text id)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     uint64_t h = oc_hash(OC_HASH_SEED, id.at);
@@ -96,7 +96,7 @@ static bool has_citations(const struct chat_block *b)
     return span_search(b->citations, SPAN("true")) >= 0;
 }
 
-static void note_losses(struct oc_writing *c, const struct chat_block *b)
+void oc_note_losses(struct oc_writing *c, const struct chat_block *b)
 {
     if (b->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
@@ -104,7 +104,7 @@ static void note_losses(struct oc_writing *c, const struct chat_block *b)
         lossy(c, LOSSY_CITATIONS);
 }
 
-static bool system_text(const struct chat_block *b, bool first)
+bool oc_system_text(const struct chat_block *b, bool first)
 {
     return b->type == CHAT_TEXT && !chat_text_empty(b->text) &&
            !(first && span_starts(b->text.at, BILLING_LINE));
@@ -115,7 +115,7 @@ static void put_system(struct oc_writing *c, struct run run, bool leading)
 {
     bool schema = leading && c->schema_in_system, any = schema;
     EACH_BLOCK(run, m, b)
-    any = any || system_text(b, leading && b == run.first->blocks);
+    any = any || oc_system_text(b, leading && b == run.first->blocks);
     if (!any)
         return;
     put_role(c, c->cap->developer_role ? "developer" : "system");
@@ -124,10 +124,10 @@ static void put_system(struct oc_writing *c, struct run run, bool leading)
     const char *gap = "";
     EACH_BLOCK(run, m, b)
     {
-        note_losses(c, b);
+        oc_note_losses(c, b);
         if (b->type != CHAT_TEXT)
             lossy(c, LOSSY_OTHER);
-        if (!system_text(b, leading && b == run.first->blocks))
+        if (!oc_system_text(b, leading && b == run.first->blocks))
             continue;
         jw_part_raw(&c->w, span_from(gap));
         jw_text_part(&c->w, b->text);
@@ -162,7 +162,7 @@ static void text_part_end(struct oc_writing *c)
 }
 
 /* "[" what ": " name " ..." "]": stands where the target cannot see the thing itself. */
-static void put_placeholder_part(struct oc_writing *c, struct span what, struct chat_text name)
+void oc_put_placeholder_part(struct oc_writing *c, struct span what, struct chat_text name)
 {
     jw_part(&c->w, SPAN("["));
     jw_part(&c->w, what);
@@ -174,7 +174,7 @@ static void put_placeholder_part(struct oc_writing *c, struct span what, struct 
 }
 
 /* data:MEDIA;base64,DATA without ever copying DATA. */
-static void put_data_url(struct oc_writing *c, const struct chat_source *s)
+void oc_put_data_url(struct oc_writing *c, const struct chat_source *s)
 {
     jw_str_begin(&c->w);
     jw_part(&c->w, SPAN("data:"));
@@ -184,7 +184,7 @@ static void put_data_url(struct oc_writing *c, const struct chat_source *s)
     jw_str_end(&c->w);
 }
 
-static bool image_fits(const struct oc_writing *c, const struct chat_block *b)
+bool oc_image_fits(const struct oc_writing *c, const struct chat_block *b)
 {
     return c->cap->images && (b->source.kind == CHAT_SOURCE_BASE64 ||
                               (b->source.kind == CHAT_SOURCE_URL && c->cap->image_urls));
@@ -199,7 +199,7 @@ static void put_image(struct oc_writing *c, const struct chat_block *b)
     jw_object(&c->w);
     jw_key(&c->w, "url");
     if (b->source.kind == CHAT_SOURCE_BASE64)
-        put_data_url(c, &b->source);
+        oc_put_data_url(c, &b->source);
     else
         jw_text(&c->w, b->source.data);
     if (b->detail.len) {
@@ -211,7 +211,7 @@ static void put_image(struct oc_writing *c, const struct chat_block *b)
 }
 
 /* A file id means something at the provider that gave it only; OpenAI's begin so. */
-static bool file_fits(const struct oc_writing *c, const struct chat_block *b)
+bool oc_file_fits(const struct oc_writing *c, const struct chat_block *b)
 {
     if (b->source.kind == CHAT_SOURCE_FILE)
         return c->cap->file_ids && span_starts(b->source.data.at, SPAN("file-"));
@@ -233,7 +233,7 @@ static void put_file(struct oc_writing *c, const struct chat_block *b)
         jw_key(&c->w, "filename");
         jw_text(&c->w, chat_text_empty(b->name) ? text_from_plain(SPAN("document.pdf")) : b->name);
         jw_key(&c->w, "file_data");
-        put_data_url(c, &b->source);
+        oc_put_data_url(c, &b->source);
     }
     jw_object_end(&c->w);
     jw_object_end(&c->w);
@@ -255,7 +255,7 @@ static void put_audio(struct oc_writing *c, const struct chat_block *b)
 }
 
 /* A document or search result that is text: title, address, content, a line apart. */
-static void put_text_document_part(struct oc_writing *c, const struct chat_block *b)
+void oc_put_text_document_part(struct oc_writing *c, const struct chat_block *b)
 {
     if (!chat_text_empty(b->name)) {
         jw_text_part(&c->w, b->name);
@@ -277,7 +277,7 @@ static void put_text_document_part(struct oc_writing *c, const struct chat_block
     }
 }
 
-static bool is_text_document(const struct chat_block *b)
+bool oc_is_text_document(const struct chat_block *b)
 {
     return b->type == CHAT_SEARCH_RESULT ||
            (b->type == CHAT_DOCUMENT &&
@@ -286,7 +286,8 @@ static bool is_text_document(const struct chat_block *b)
 
 /* What the target cannot take: refused when the newest turn brings it, a placeholder in history,
  * for a conversation must not end over a picture of last week. */
-static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
+enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest,
+                  const char **out_what)
 {
     const char *what = b->type == CHAT_IMAGE   ? "image"
                        : b->type == CHAT_AUDIO ? "audio"
@@ -298,11 +299,21 @@ static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool
         return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("messages"),
                        "This target cannot take a part of type %s%s.", what, by);
     }
+    *out_what = what;
     lossy(c, b->type == CHAT_IMAGE   ? LOSSY_IMAGE
              : b->type == CHAT_AUDIO ? LOSSY_AUDIO
                                      : LOSSY_DOCUMENT);
+    return ERR_OK;
+}
+
+static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
+{
+    const char *what;
+    enum err e = oc_unfit(c, b, newest, &what);
+    if (e != ERR_OK)
+        return e;
     text_part_begin(c);
-    put_placeholder_part(c, span_from(what), b->name);
+    oc_put_placeholder_part(c, span_from(what), b->name);
     text_part_end(c);
     return ERR_OK;
 }
@@ -310,16 +321,16 @@ static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool
 /* One block of a user message as parts; blocks of tool results are not for here. */
 static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool newest)
 {
-    note_losses(c, b);
-    if (b->type == CHAT_IMAGE && image_fits(c, b)) {
+    oc_note_losses(c, b);
+    if (b->type == CHAT_IMAGE && oc_image_fits(c, b)) {
         put_image(c, b);
-    } else if (b->type == CHAT_DOCUMENT && file_fits(c, b)) {
+    } else if (b->type == CHAT_DOCUMENT && oc_file_fits(c, b)) {
         put_file(c, b);
     } else if (b->type == CHAT_AUDIO && c->cap->audio) {
         put_audio(c, b);
-    } else if (is_text_document(b)) {
+    } else if (oc_is_text_document(b)) {
         text_part_begin(c);
-        put_text_document_part(c, b);
+        oc_put_text_document_part(c, b);
         text_part_end(c);
         for (const struct chat_block *k = b->content; k; k = k->next) {
             if (k->type != CHAT_IMAGE)
@@ -338,7 +349,7 @@ static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool 
 
 static void put_text_block_part(struct oc_writing *c, const struct chat_block *b, bool folded)
 {
-    note_losses(c, b);
+    oc_note_losses(c, b);
     text_part_begin(c);
     if (folded)
         jw_part(&c->w, SPAN("[System message] "));
@@ -349,13 +360,13 @@ static void put_text_block_part(struct oc_writing *c, const struct chat_block *b
 /* ---- tool results ---- */
 
 /* Cannot stand in a tool message; follows in the user message. */
-static bool moves_out(const struct chat_block *b)
+bool oc_moves_out(const struct chat_block *b)
 {
     return b->type == CHAT_IMAGE || b->type == CHAT_AUDIO ||
-           (b->type == CHAT_DOCUMENT && !is_text_document(b));
+           (b->type == CHAT_DOCUMENT && !oc_is_text_document(b));
 }
 
-static void put_result_content(struct oc_writing *c, const struct chat_block *result)
+void oc_put_result_content(struct oc_writing *c, const struct chat_block *result)
 {
     const char *gap = "";
     if (result->is_error) {
@@ -363,31 +374,31 @@ static void put_result_content(struct oc_writing *c, const struct chat_block *re
         jw_part(&c->w, result->content ? SPAN("Error: ") : SPAN("Error"));
     }
     for (const struct chat_block *k = result->content; k; k = k->next) {
-        note_losses(c, k);
+        oc_note_losses(c, k);
         if (k->type == CHAT_OTHER)
             lossy(c, LOSSY_OTHER);
-        if (k->type != CHAT_TEXT && !is_text_document(k) && !moves_out(k))
+        if (k->type != CHAT_TEXT && !oc_is_text_document(k) && !oc_moves_out(k))
             continue;
         jw_part_raw(&c->w, span_from(gap));
         gap = "\\n";
         if (k->type == CHAT_TEXT)
             jw_text_part(&c->w, k->text);
-        else if (moves_out(k))
+        else if (oc_moves_out(k))
             jw_part(&c->w, SPAN("[attached to the next user message]"));
         else
-            put_text_document_part(c, k);
+            oc_put_text_document_part(c, k);
     }
 }
 
 static void put_tool_message(struct oc_writing *c, const struct chat_block *result)
 {
-    note_losses(c, result);
+    oc_note_losses(c, result);
     put_role(c, "tool");
     jw_key(&c->w, "tool_call_id");
-    jw_text(&c->w, fit_tool_id(c, result->id));
+    jw_text(&c->w, oc_fit_tool_id(c, result->id));
     jw_key(&c->w, "content");
     jw_str_begin(&c->w);
-    put_result_content(c, result);
+    oc_put_result_content(c, result);
     jw_str_end(&c->w);
     jw_object_end(&c->w);
 }
@@ -397,7 +408,7 @@ static enum err put_moved_parts(struct oc_writing *c, const struct chat_block *r
 {
     bool named = false;
     for (const struct chat_block *k = result->content; k; k = k->next) {
-        if (!moves_out(k))
+        if (!oc_moves_out(k))
             continue;
         if (!named) {
             text_part_begin(c);
@@ -432,12 +443,12 @@ static struct user_shape user_shape(struct oc_writing *c, struct run run)
         if (b->type == CHAT_TOOL_RESULT) {
             s.results++;
             for (const struct chat_block *k = b->content; k; k = k->next)
-                s.others += moves_out(k);
+                s.others += oc_moves_out(k);
         } else if (b->type == CHAT_TEXT && !chat_text_empty(b->text)) {
             s.texts++;
             s.text = b;
             s.folded = s.folded || m->role == CHAT_SYSTEM;
-        } else if (moves_out(b) || is_text_document(b)) {
+        } else if (oc_moves_out(b) || oc_is_text_document(b)) {
             s.others++;
         } else if (b->type != CHAT_TEXT) {
             lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
@@ -488,7 +499,7 @@ static enum err put_user(struct oc_writing *c, struct run run)
     if (s.texts + s.others == 0) {
         jw_cstr(&c->w, "");
     } else if (s.texts == 1 && s.others == 0 && !s.folded) {
-        note_losses(c, s.text);
+        oc_note_losses(c, s.text);
         jw_text(&c->w, s.text->text);
     } else {
         e = put_user_parts(c, run);
@@ -507,7 +518,7 @@ static bool stands_for_nothing(const struct chat_block *b)
 
 /* What a block says in words; empty when nothing. A compaction of Anthropic's stands for the
  * conversation before it, so its summary is said, not dropped. */
-static struct chat_text spoken(struct oc_writing *c, const struct chat_block *b)
+struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b)
 {
     struct json_doc doc;
     if (b->type == CHAT_TEXT || b->type == CHAT_REFUSAL)
@@ -526,8 +537,8 @@ static void put_assistant_text(struct oc_writing *c, struct run run)
     jw_str_begin(&c->w);
     EACH_BLOCK(run, m, b)
     {
-        struct chat_text text = spoken(c, b);
-        note_losses(c, b);
+        struct chat_text text = oc_spoken(c, b);
+        oc_note_losses(c, b);
         if (stands_for_nothing(b) && last && last->next == b && last->type != CHAT_OTHER)
             joins = b->next;
         if (chat_text_empty(text))
@@ -566,7 +577,7 @@ static void put_tool_call(struct oc_writing *c, const struct chat_block *b)
         lossy(c, LOSSY_TOOL_NAME);
     jw_object(w);
     jw_key(w, "id");
-    jw_text(w, fit_tool_id(c, b->id));
+    jw_text(w, oc_fit_tool_id(c, b->id));
     jw_key(w, "type");
     jw_cstr(w, kind);
     jw_key(w, kind);
@@ -615,7 +626,7 @@ static struct assistant_shape assistant_shape(struct oc_writing *c, struct run r
             lossy(c, LOSSY_SERVER_TOOL);
             break;
         default:
-            s.texts += !chat_text_empty(spoken(c, b));
+            s.texts += !chat_text_empty(oc_spoken(c, b));
             if (!stands_for_nothing(b))
                 lossy(c, LOSSY_OTHER);
         }

@@ -30,8 +30,6 @@ struct reply_reader {
     uint32_t made_ids;
 };
 
-#define SCRATCH_MAX (256u << 20) /* a whole answer's index; the relay bounds the body itself */
-
 static void reader_free(void *object)
 {
     struct reply_reader *r = object;
@@ -46,7 +44,7 @@ struct reply_reader *oc_reader_new(struct arena *a, const struct reader_options 
     r->a = a;
     r->sink = sink;
     r->usage = CHAT_USAGE_UNKNOWN;
-    arena_init(&r->scratch, SCRATCH_MAX);
+    arena_init(&r->scratch, OC_SCRATCH_MAX);
     oc_blocks_init(&r->blocks, a, o ? o->request : NULL, sink);
     arena_on_free(a, reader_free, r);
     return r;
@@ -252,11 +250,11 @@ static enum err read_reasoning(struct reply_reader *r, const struct json *m)
 
 /* ---- tool calls ---- */
 
-static struct chat_text make_id(struct reply_reader *r)
+struct chat_text oc_make_call_id(struct arena *a, uint64_t seed, uint32_t count)
 {
-    uint64_t h = oc_hash(r->id_seed + r->made_ids, SPAN("call"));
+    uint64_t h = oc_hash(seed + count, SPAN("call"));
     return text_from_plain(
-        arena_printf(r->a, "call_%016llx%04x", (unsigned long long)h, r->made_ids++ & 0xffffu));
+        arena_printf(a, "call_%016llx%04x", (unsigned long long)h, count & 0xffffu));
 }
 
 /* function: {"name", "arguments"}, or custom: {"name", "input"}. */
@@ -275,7 +273,7 @@ static enum err read_call(struct reply_reader *r, int64_t index, struct span id,
         return ERR_LIMIT;
     p->custom = p->custom || custom;
     if (p->name.at.len && p->id.at.len == 0)
-        p->id = make_id(r);
+        p->id = oc_make_call_id(r->a, r->id_seed, r->made_ids++);
     return oc_blocks_input(&r->blocks, p, piece);
 }
 

@@ -9,7 +9,6 @@
 
 #include "base/span.h"
 
-#define ALLOWED_TOOLS_MAX 256           /* each is looked for among all tools */
 #define CALL_ID_LEGACY "call_function_" /* functions had no ids; ours only have to be unique */
 
 /* ---- faults ---- */
@@ -34,6 +33,7 @@ void oc_reading_init(struct oc_reading *c, struct arena *a, struct chat_request 
     *c = (struct oc_reading){.a = a, .out = out, .problem = out_problem, .part_at = OC_NO_PART};
     c->message_tail = &out->messages;
     c->extra_tail = &out->extras;
+    c->tool_tail = &out->tools;
 }
 
 /* ---- messages ---- */
@@ -369,15 +369,16 @@ static enum err read_messages(struct oc_reading *c, struct json v)
 /* ---- tools ---- */
 
 /* {name, description, parameters, strict}: a function tool's inside, or a legacy function. */
-static enum err function_tool(struct oc_reading *c, struct chat_tool *t, struct json f, uint32_t at)
+enum err oc_function_tool(struct oc_reading *c, struct chat_tool *t, struct json f,
+                          struct span where)
 {
     struct json name = json_get(f, "name"), strict = json_get(f, "strict");
     struct json schema = json_get(f, "parameters");
     if (!json_is(name, JSON_STRING) || json_str(name).len == 0)
-        return FAULT(c, arena_printf(c->a, "tools[%u].function.name", at),
+        return FAULT(c, arena_printf(c->a, "%.*s.name", SPAN_FMT(where)),
                      "A function tool needs a name.");
     if (json_useful(schema) && !json_is(schema, JSON_OBJECT))
-        return FAULT(c, arena_printf(c->a, "tools[%u].function.parameters", at),
+        return FAULT(c, arena_printf(c->a, "%.*s.parameters", SPAN_FMT(where)),
                      "Parameters are a JSON Schema, which is an object.");
     t->name = text_of(name);
     t->description = text_of(json_get(f, "description"));
@@ -393,7 +394,7 @@ static enum err read_tool(struct oc_reading *c, struct chat_tool *t, struct json
     t->raw = json_raw(v);
     t->cached = json_useful(json_get(v, "cache_control"));
     if (json_is(function, JSON_OBJECT))
-        return function_tool(c, t, function, at);
+        return oc_function_tool(c, t, function, arena_printf(c->a, "tools[%u].function", at));
     if (!json_is(type, JSON_STRING) || json_str_is(type, "function"))
         return FAULT(c, arena_printf(c->a, "tools[%u].function", at),
                      "A tool is an object with a type and, for functions, a function.");
@@ -415,17 +416,15 @@ static enum err read_tools_with(struct oc_reading *c, struct json v, bool legacy
 {
     if (!json_is(v, JSON_ARRAY))
         return FAULT(c, legacy ? SPAN("functions") : SPAN("tools"), "An array is expected here.");
-    struct chat_tool **tail = &c->out->tools;
-    while (*tail)
-        tail = &(*tail)->next;
     enum err e = ERR_OK;
     uint32_t at = 0;
     for (struct json m = json_first(v); json_present(m) && e == ERR_OK; m = json_next(v, m)) {
         struct chat_tool *t = arena_new(c->a, struct chat_tool);
-        e = legacy ? function_tool(c, t, m, at) : read_tool(c, t, m, at);
+        e = legacy ? oc_function_tool(c, t, m, arena_printf(c->a, "functions[%u]", at))
+                   : read_tool(c, t, m, at);
         t->raw = json_raw(m);
-        *tail = t;
-        tail = &t->next;
+        *c->tool_tail = t;
+        c->tool_tail = &t->next;
         at++;
     }
     c->out->tool_count += at;
@@ -443,7 +442,7 @@ static enum err read_functions(struct oc_reading *c, struct json v)
     return read_tools_with(c, v, true);
 }
 
-static enum err choice_word(struct oc_reading *c, struct json v, struct span param)
+enum err oc_choice_word(struct oc_reading *c, struct json v, struct span param)
 {
     struct chat_request *r = c->out;
     if (json_str_is(v, "none"))
@@ -460,14 +459,14 @@ static enum err choice_word(struct oc_reading *c, struct json v, struct span par
 static enum err read_tool_choice(struct oc_reading *c, struct json v)
 {
     if (!json_is(v, JSON_OBJECT))
-        return choice_word(c, v, SPAN("tool_choice"));
+        return oc_choice_word(c, v, SPAN("tool_choice"));
     struct json allowed = json_get(v, "allowed_tools");
     if (json_is(allowed, JSON_OBJECT)) {
         c->allowed_tools = json_get(allowed, "tools");
-        if (json_len(c->allowed_tools) > ALLOWED_TOOLS_MAX)
+        if (json_len(c->allowed_tools) > OC_ALLOWED_TOOLS_MAX)
             return FAULT(c, SPAN("tool_choice.allowed_tools.tools"), "At most %d tools here.",
-                         ALLOWED_TOOLS_MAX);
-        return choice_word(c, json_get(allowed, "mode"), SPAN("tool_choice.allowed_tools.mode"));
+                         OC_ALLOWED_TOOLS_MAX);
+        return oc_choice_word(c, json_get(allowed, "mode"), SPAN("tool_choice.allowed_tools.mode"));
     }
     struct json name = json_path(v, "function.name");
     if (!json_present(name))
@@ -483,7 +482,7 @@ static enum err read_tool_choice(struct oc_reading *c, struct json v)
 static enum err read_function_call(struct oc_reading *c, struct json v)
 {
     if (!json_is(v, JSON_OBJECT))
-        return choice_word(c, v, SPAN("function_call"));
+        return oc_choice_word(c, v, SPAN("function_call"));
     c->out->tool_choice = CHAT_CHOICE_NAMED;
     c->out->tool_choice_name = text_of(json_get(v, "name"));
     return ERR_OK;
@@ -495,6 +494,8 @@ static bool allowed_has(struct json allowed, struct chat_text name)
         struct json f = json_path(t, "function.name");
         if (!json_present(f))
             f = json_path(t, "custom.name");
+        if (!json_present(f))
+            f = json_get(t, "name"); /* Responses */
         if (json_is(f, JSON_STRING) && text_eq(text_of(f), name))
             return true;
     }
@@ -592,7 +593,7 @@ static enum err read_stream_options(struct oc_reading *c, struct json v)
     return read_bool(c, usage, "stream_options.include_usage", &c->out->include_usage);
 }
 
-static enum err read_parallel(struct oc_reading *c, struct json v)
+enum err oc_read_parallel(struct oc_reading *c, struct json v)
 {
     bool yes = false;
     enum err e = read_bool(c, v, "parallel_tool_calls", &yes);
@@ -634,7 +635,7 @@ static enum err read_user(struct oc_reading *c, struct json v)
     return ERR_OK;
 }
 
-static enum err read_safety_identifier(struct oc_reading *c, struct json v)
+enum err oc_read_safety_identifier(struct oc_reading *c, struct json v)
 {
     c->has_safety_identifier = json_is(v, JSON_STRING); /* the newer spelling wins */
     c->out->user_id = text_of(v);
@@ -716,12 +717,12 @@ static const struct oc_field chat_fields[] = {
     {"tools", read_tools},
     {"tool_choice", read_tool_choice},
     {"max_completion_tokens", read_max_completion_tokens},
-    {"parallel_tool_calls", read_parallel},
+    {"parallel_tool_calls", oc_read_parallel},
     {"response_format", read_response_format},
     {"reasoning_effort", read_effort},
     {"reasoning", read_reasoning_object},
     {"thinking", read_thinking_object},
-    {"safety_identifier", read_safety_identifier},
+    {"safety_identifier", oc_read_safety_identifier},
     {"functions", read_functions},
     {"function_call", read_function_call},
     {NULL, NULL},

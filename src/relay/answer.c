@@ -126,8 +126,17 @@ static struct span id_for(struct exchange *x)
     static const char *const prefixes[DIALECT_COUNT] = {[DIALECT_ANTHROPIC] = "msg_",
                                                         [DIALECT_OPENAI_CHAT] = "chatcmpl-",
                                                         [DIALECT_COMPLETIONS] = "cmpl-",
-                                                        [DIALECT_COMPLETE] = "compl_"};
+                                                        [DIALECT_COMPLETE] = "compl_",
+                                                        [DIALECT_OPENAI_RESPONSES] = "resp_"};
     return arena_printf(x->arena, "%s%s", prefixes[x->door->id], x->id + strlen("req_"));
+}
+
+/* It says who it is in both; which of them, its releases do not agree on. */
+static bool is_codex(const struct exchange *x)
+{
+    const struct http_head *head = request_head(x->request);
+    return span_istarts(http_field_get(head, "user-agent"), SPAN("codex")) ||
+           span_istarts(http_field_get(head, "originator"), SPAN("codex"));
 }
 
 void answer_writer_new(struct exchange *x)
@@ -138,7 +147,9 @@ void answer_writer_new(struct exchange *x)
                                .id = x->seen_id.len ? x->seen_id : id_for(x),
                                .model = x->seen_model.len ? x->seen_model : x->model,
                                .created = x->seen_created,
-                               .usage_key = x->seen_usage_key};
+                               .usage_key = x->seen_usage_key,
+                               .sequence = &x->ledger.sequence,
+                               .codex = is_codex(x)};
     x->writer = x->door->writer_new(x->arena, &o, x->stream, &x->out);
 }
 
@@ -151,6 +162,10 @@ void answer_error(struct exchange *x, const struct chat_error *e, usec retry_aft
         told.status = 503; /* 529 is Anthropic's alone */
     if (told.request_id.len == 0)
         told.request_id = span_from(x->id);
+    /* As OpenAI tells it: Codex makes its conversation shorter only when the stream says so. */
+    if (!x->head_sent && x->stream && x->door->id == DIALECT_OPENAI_RESPONSES &&
+        span_is(told.code, "context_length_exceeded"))
+        answer_stream_begin(x);
     if (x->head_sent) {
         if (!x->writer)
             answer_writer_new(x);
@@ -249,10 +264,10 @@ struct chat_error answer_nobody_left(struct exchange *x)
 
 void answer_upstream_error(struct exchange *x, const struct failure *f)
 {
-    const struct relay_link *link = &x->route->links[f->link];
     bool json = span_isearch(f->content_type, SPAN("json")) >= 0; /* not some proxy's page */
-    bool as_it_came = link->target->dialect == x->door && !link->target->cloud && f->body.len > 0 &&
-                      f->whole && json && !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
+    bool as_it_came = f->dialect == x->door && !x->route->links[f->link].target->cloud &&
+                      f->body.len > 0 && f->whole && json && !is_ours_to_mend(f) && !x->head_sent &&
+                      f->status >= 400;
     if (!as_it_came) {
         struct chat_error e = answer_caller_error(x, f);
         answer_error(x, &e, f->retry_after);

@@ -60,7 +60,7 @@ static enum err write_client_fields(struct exchange *x, const struct cloud *clou
     const struct http_head *head = request_head(x->request);
     enum err e = ERR_OK;
     /* also of a request written anew: its beta fields stay */
-    bool own = x->attempt.link->target->dialect == x->door;
+    bool own = x->attempt.dialect == x->door;
     for (size_t i = 0; e == ERR_OK && own && i < head->field_count; i++) {
         struct span name = head->fields[i].name;
         if (cloud ? forwards_to_cloud(cloud, name)
@@ -68,7 +68,7 @@ static enum err write_client_fields(struct exchange *x, const struct cloud *clou
             e = h1_write_field(to, name, head->fields[i].value);
     }
     bool versioned = own && http_field_get(head, "anthropic-version").at;
-    bool claude = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    bool claude = x->attempt.dialect->id == DIALECT_ANTHROPIC;
     if (e == ERR_OK && claude && !versioned && !cloud)
         e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
     return e;
@@ -134,6 +134,8 @@ static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
 static void pass_body(struct exchange *x, const struct relay_link *link)
 {
     struct span model = link->model;
+    if (x->door->pass_body && x->door->pass_body(&x->doc, model, &x->attempt.body))
+        return;
     if (link->target->cloud)
         pass_to_cloud(x, link);
     else if (model.len == 0 || span_eq(model, x->model))
@@ -144,13 +146,12 @@ static void pass_body(struct exchange *x, const struct relay_link *link)
 
 /* What is to be written: the request, or what of it fits this target. Where the dialects match the
  * target's own word is better than our estimate, and beta headers may stretch its context. */
-static enum err fit_target(struct exchange *x, const struct relay_target *target,
-                           const struct capability *cap, struct fit *out,
+static enum err fit_target(struct exchange *x, const struct capability *cap, struct fit *out,
                            struct chat_problem *problem)
 {
     const struct chat_request *r = splice_request(x);
     *out = (struct fit){.request = r};
-    if (target->dialect == x->door)
+    if (x->attempt.dialect == x->door)
         return ERR_OK;
     size_t bytes = request_body(x->request).len + x->ledger.text.len;
     return fit_request(x->arena, r, cap, bytes, out, problem);
@@ -169,7 +170,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (link->target->context > 0)
         cap.context = link->target->context;
     struct fit fit;
-    e = fit_target(x, link->target, &cap, &fit, problem);
+    e = fit_target(x, &cap, &fit, problem);
     if (e != ERR_OK)
         return e;
     struct dialect_body out = {.lossy = fit.lossy};
@@ -177,8 +178,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     const struct chat_request *clean = clean_request(x, link->target, fit.request);
     if (clean != fit.request)
         lossy_add(&out.lossy, LOSSY_THINKING);
-    e = link->target->dialect->write_request(x->arena, clean, &cap, model, x->stream, &out,
-                                             problem);
+    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, x->stream, &out, problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
     if (x->splice.active)
@@ -194,9 +194,11 @@ static void make_reader(struct exchange *x)
     /* Beside bytes that pass, a reader that knows the request would keep back what may be a stop
      * sequence, and the ledger would lack what the client has. */
     bool knows = x->canonical_read && !x->attempt.passthrough;
-    struct reader_options o = {.request = knows ? asked : NULL, .requested_whole = !x->stream};
+    struct reader_options o = {.request = knows ? asked : NULL,
+                               .requested_whole = !x->stream,
+                               .passes = x->attempt.passthrough};
     x->attempt.reader =
-        x->attempt.link->target->dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
+        x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
 
 /* Its place. */
@@ -235,10 +237,9 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
         return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
     }
     struct span query = request_query(x->request);
-    x->attempt.path = target->path;
-    if (target->dialect == x->door && query.len > 0)
+    if (x->attempt.dialect == x->door && query.len > 0)
         x->attempt.path =
-            arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+            arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(x->attempt.path), SPAN_FMT(query));
     return ERR_OK;
 }
 
@@ -248,6 +249,7 @@ static void forget_answer(struct exchange *x)
     ledger_deinit(&x->ledger);
     ledger_init(&x->ledger, LEDGER_TEXT_MAX);
     x->ledger.raw = x->attempt.passthrough;
+    x->ledger.keep = x->stream && x->door->says_again;
     x->hold.on = false;
     x->writer = NULL;
     x->seen_id = x->seen_model = SPAN_EMPTY;
@@ -255,17 +257,31 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
+/* Of the formats its target speaks: the client's own, so that bytes can pass, or the only one its
+ * model answers. */
+static bool speaks_also(struct exchange *x, const struct relay_link *link)
+{
+    const struct relay_target *target = link->target;
+    if (!target->also || target->also == x->door)
+        return target->also != NULL;
+    struct span model = link->model.len ? link->model : x->model;
+    return capability_preset(target->kind, json_unescape(model, x->arena)).responses_only;
+}
+
 void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
-    x->attempt =
-        (struct attempt){.link = link,
-                         .index = link_index,
-                         .line = open_line(x, link, now),
-                         .open = true,
-                         .passthrough = !x->splice.active && link->target->dialect == x->door,
-                         .started = now,
-                         .last_content = now};
+    bool also = speaks_also(x, link);
+    const struct dialect *dialect = also ? link->target->also : link->target->dialect;
+    x->attempt = (struct attempt){.link = link,
+                                  .dialect = dialect,
+                                  .path = also ? link->target->also_path : link->target->path,
+                                  .index = link_index,
+                                  .line = open_line(x, link, now),
+                                  .open = true,
+                                  .passthrough = !x->splice.active && dialect == x->door,
+                                  .started = now,
+                                  .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
     sse_init(&x->attempt.sse, EVENT_MAX, true);
     pieces_init(&x->attempt.body, x->arena);
@@ -412,12 +428,15 @@ void attempt_drop(struct exchange *x)
 struct failure attempt_failure(struct exchange *x, struct attempt *at, enum err err,
                                enum call_stage stage, bool deadline, const char *why)
 {
-    struct failure f = {.link = at->index, .status = at->status, .content_type = at->content_type};
+    struct failure f = {.link = at->index,
+                        .dialect = at->dialect,
+                        .status = at->status,
+                        .content_type = at->content_type};
     bool error_status = at->status != 0 && (at->status < 200 || at->status > 299);
     if (error_status) {
         f.body = arena_copy(x->arena, buf_span(&at->gathered));
         f.whole = err == ERR_OK && f.body.len < ERROR_BODY_MAX;
-        at->link->target->dialect->read_error(x->arena, at->status, f.body, &f.error);
+        at->dialect->read_error(x->arena, at->status, f.body, &f.error);
         if (f.error.code.len == 0)
             f.error.code = cloud_error_word(at->reply_fields, at->reply_field_count);
         f.fields = at->reply_fields;
@@ -687,7 +706,8 @@ static void on_head(void *ctx, const struct http_head *head)
  * other dialect has it. */
 static void note_chunk(struct exchange *x, struct span data)
 {
-    static const struct span name = SPAN_INIT("\"created\":");
+    struct span name =
+        x->door->id == DIALECT_OPENAI_RESPONSES ? SPAN("\"created_at\":") : SPAN("\"created\":");
     ssize_t at = x->door->id == DIALECT_ANTHROPIC ? -1 : span_search(data, name);
     struct span digits = at < 0 ? SPAN_EMPTY : span_trim(span_drop(data, (size_t)at + name.len));
     size_t len = 0;
@@ -712,7 +732,7 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     struct ledger_mark before = ledger_mark(&x->ledger);
     size_t from = x->out.len;
     if (!e->comment_only) {
-        enum err err = at->link->target->dialect->read_event(at->reader, e);
+        enum err err = at->dialect->read_event(at->reader, e);
         if (x->splice.stopped && !x->writer_full) {
             end_early(x);
             return false;
@@ -731,6 +751,8 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     }
     if (at->passthrough && buf_add(&x->out, e->raw) != ERR_OK)
         x->writer_full = true;
+    if (at->passthrough && !e->comment_only)
+        x->ledger.sequence++; /* who writes behind these events numbers on */
     if (at->passthrough && !before.before.started && x->ledger.started)
         note_chunk(x, e->data);
     splice_hold(x, &before, from);
@@ -835,7 +857,7 @@ static void end_stream(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
     bool cut = ends_inside_an_event(at), marked = ends_with_mark(at);
-    enum err e = at->link->target->dialect->read_eof(at->reader); /* may deliver the missing end */
+    enum err e = at->dialect->read_eof(at->reader); /* may deliver the missing end */
     if (e != ERR_OK || cut || at->told_error || x->writer_full) {
         fail_broken(x, ERR_EOF, "the stream ended before its terminal event");
         return;
@@ -850,7 +872,7 @@ static void end_stream(struct exchange *x)
 static void end_whole(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
-    enum err e = at->link->target->dialect->read_whole(at->reader, buf_span(&at->gathered));
+    enum err e = at->dialect->read_whole(at->reader, buf_span(&at->gathered));
     if (e != ERR_OK || at->told_error || !at->ended || x->writer_full) {
         fail_broken(x, at->told_error ? ERR_OK : ERR_SYNTAX, "the 200 does not hold an answer");
         return;

@@ -78,9 +78,8 @@ bool clean_ask_again(struct exchange *x, const struct failure *f)
 {
     struct chat_problem ignored;
     if (f->cause != CAUSE_THINKING_REFUSED || x->clean.asked ||
-        x->attempt.link->target->dialect->id != DIALECT_ANTHROPIC ||
-        x->attempt_count == EXCHANGE_ATTEMPTS_MAX || loop_now(x->relay->loop) >= x->deadline ||
-        exchange_read(x, &ignored) != ERR_OK)
+        x->attempt.dialect->id != DIALECT_ANTHROPIC || x->attempt_count == EXCHANGE_ATTEMPTS_MAX ||
+        loop_now(x->relay->loop) >= x->deadline || exchange_read(x, &ignored) != ERR_OK)
         return false;
     bool off = cause_wants_thinking_off(&f->error);
     if (dialect_without_thinking(x->arena, &x->canonical, NULL, off) == &x->canonical)

@@ -541,6 +541,13 @@ static void send_ping(struct exchange *x, usec now)
     bool runs = x->forwarded && x->attempt.passthrough && !x->hold.on;
     if (reply_pending(x->request) > 0 || runs)
         return;
+    if (x->writer && x->out.len == 0 && !x->hold.on && x->ledger.started && !x->ledger.raw) {
+        /* Nothing waits: it may be an event of the stream itself, with its number. */
+        if (x->door->write_ping(x->writer) == ERR_OK)
+            reply_body(x->request, buf_span(&x->out));
+        buf_reset(&x->out);
+        return;
+    }
     if (!x->pinger) {
         struct writer_options o = {.request = &x->canonical};
         x->pinger = x->door->writer_new(x->arena, &o, true, &x->ping);

@@ -24,6 +24,10 @@ struct relay_target { /* immutable while a request may use it */
     enum target_kind kind;
     const struct dialect *dialect;
     struct span path; /* base path and the dialect's own: "/v1/messages" */
+    /* Another format it speaks: used where the client speaks it, or its model answers nothing else.
+     * NULL: none. */
+    const struct dialect *also;
+    struct span also_path;
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
     struct origin *origin;     /* of this worker's pool */

@@ -27,9 +27,10 @@ enum exchange_state {
 struct failure {
     enum cause cause;
     size_t link;
-    int status;       /* upstream's; 0 = no response */
-    struct span body; /* upstream's error body, as it came */
-    bool whole;       /* all of it: it may be passed on */
+    const struct dialect *dialect; /* what it was told in */
+    int status;                    /* upstream's; 0 = no response */
+    struct span body;              /* upstream's error body, as it came */
+    bool whole;                    /* all of it: it may be passed on */
     struct span content_type;
     const struct http_field *fields; /* those worth relaying */
     size_t field_count;
@@ -40,6 +41,7 @@ struct failure {
 
 struct attempt {
     const struct relay_link *link;
+    const struct dialect *dialect; /* of those its target speaks */
     size_t index;
     size_t line; /* of the exchange's log */
     struct call *call;

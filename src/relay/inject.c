@@ -87,7 +87,7 @@ static void watch(struct timer *t)
 static struct span error_body(struct injection *j)
 {
     struct exchange *x = j->x;
-    const struct dialect *d = x->attempt.link->target->dialect;
+    const struct dialect *d = x->attempt.dialect;
     const struct fault_row *row = j->hit.fault.row;
     bool anthropic = d->id == DIALECT_ANTHROPIC;
     struct chat_error e = {.status = row->status, .message = span_from(row->message)};
@@ -110,7 +110,7 @@ static struct span error_body(struct injection *j)
 static struct span error_event(struct injection *j)
 {
     struct exchange *x = j->x;
-    bool anthropic = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    bool anthropic = x->attempt.dialect->id == DIALECT_ANTHROPIC;
     struct buf event;
     buf_init(&event, BODY_MAX);
     if (sse_write(&event, anthropic ? "error" : NULL, error_body(j)) != ERR_OK)
@@ -153,7 +153,7 @@ static void tell_error(struct injection *j, const char *type, struct span body)
 static void tell_ping(struct timer *t)
 {
     struct injection *j = CONTAINER_OF(t, struct injection, timer);
-    bool anthropic = j->x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    bool anthropic = j->x->attempt.dialect->id == DIALECT_ANTHROPIC;
     if (is_over(j)) {
         let_go(j);
         return;
@@ -319,8 +319,7 @@ static size_t before_fault(struct injection *j, struct span bytes)
             break; /* not complete yet; or too long, which the attempt sees itself */
         if (kind_of(j) == FAULT_ERROR_AFTER_START)
             j->seen += !e.comment_only;
-        else if (!e.comment_only &&
-                 j->x->attempt.link->target->dialect->read_event(j->counter, &e) != ERR_OK)
+        else if (!e.comment_only && j->x->attempt.dialect->read_event(j->counter, &e) != ERR_OK)
             break; /* malformed without our help */
     }
     return at;
@@ -399,7 +398,7 @@ static void pass_through(struct injection *j)
     struct exchange *x = j->x;
     const struct relay_target *target = x->attempt.link->target;
     struct reader_options o = {.requested_whole = !x->stream};
-    j->counter = target->dialect->reader_new(x->arena, &o, (struct chat_sink){count, j});
+    j->counter = x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){count, j});
     x->attempt.call = call_start(x->relay->pool, target->origin, &j->request, &events, j);
 }
 

@@ -13,6 +13,7 @@ struct ledger_block {
     enum chat_block_type type;
     bool open, complete;
     bool custom;    /* TOOL_USE of a custom tool */
+    bool done;      /* and so is its item, where the client sees items end */
     bool raw;       /* began while the client saw the target's own events */
     uint64_t bytes; /* of text / input delivered */
 };
@@ -27,16 +28,26 @@ struct ledger {           /* embed it; readable */
     struct chat_usage usage; /* merged */
     struct buf text;         /* escaped text of all text blocks delivered, up to its bound */
     bool text_full;
-    size_t text_from; /* where in `text` the last text block begins */
-    bool refused;     /* a refusal was given */
+    size_t text_from;  /* where in `text` the last text block begins */
+    bool keep;         /* set by the owner: everything is kept, for a door that says it all again */
+    struct buf said;   /* what was kept: for each block its id, name and content, escaped */
+    struct buf rows;   /* and where each begins there: struct ledger_row */
+    uint64_t sequence; /* of numbered events (Responses): the next one's number */
+    bool refused;      /* a refusal was given */
     bool raw; /* set by the owner: the client sees the target's own events, empty blocks too */
     uint8_t blocks[LEDGER_BLOCKS_MAX]; /* the types of those behind us; LEDGER_UNSEEN: the client
                                           saw nothing of it */
 };
 #define LEDGER_UNSEEN 0x80
+struct ledger_row {
+    size_t at, id, name; /* where in `said`; lengths of its id and name, the content follows */
+};
+/* What was said in the block at `index`; false when it was not kept. Escaped, in `said`. */
+bool ledger_said(const struct ledger *l, size_t index, struct chat_text *out_id,
+                 struct chat_text *out_name, struct chat_text *out_content);
 /* How the account stood before some events, to go back to when they were never delivered. */
 struct ledger_mark {
-    struct ledger before; /* its text borrows: only the length counts */
+    struct ledger before; /* its buffers borrow: only their lengths count */
 };
 void ledger_init(struct ledger *l, size_t text_max);
 void ledger_deinit(struct ledger *l);

@@ -143,7 +143,7 @@ static void on_head(void *ctx, const struct http_head *head)
 static bool probe(struct exchange *x, struct span bytes)
 {
     struct rival *r = &x->rival;
-    const struct dialect *d = r->attempt.link->target->dialect;
+    const struct dialect *d = r->attempt.dialect;
     if (buf_add(&r->heard, bytes) != ERR_OK) {
         failed(x, ERR_LIMIT, CALL_BODY, false, "too much came before the first content");
         return false;
@@ -232,10 +232,10 @@ static bool write_request(struct exchange *x, size_t link, usec now)
     return false;
 }
 
-static void start(struct exchange *x, size_t link, usec now)
+static void start(struct exchange *x, usec now)
 {
     struct rival *r = &x->rival;
-    const struct dialect *d = x->route->links[link].target->dialect;
+    const struct dialect *d = r->attempt.dialect;
     struct reader_options o = {.request = x->canonical_read ? &x->canonical : NULL};
     r->on = true;
     r->content = false;
@@ -255,7 +255,7 @@ static void begin(struct exchange *x, usec now)
     while (chain_beside(&x->walk, now, &link)) {
         if (!write_request(x, link, now))
             continue;
-        start(x, link, now);
+        start(x, now);
         return;
     }
     hedge_give_back(h);

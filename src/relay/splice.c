@@ -63,19 +63,27 @@ static void retell(struct exchange *x, const struct chat_event *e)
         x->writer_full = true;
 }
 
-static void retell_block(struct exchange *x, enum chat_block_type type, bool custom, bool open)
+/* What was said in it; a letter where nobody kept that, since the last event does not say it again.
+ */
+static void retell_block(struct exchange *x, size_t index, bool open)
 {
+    enum chat_block_type type = (enum chat_block_type)(x->ledger.blocks[index] & ~LEDGER_UNSEEN);
+    bool last = index + 1 == x->ledger.block_count;
     bool opened = type == CHAT_TEXT || type == CHAT_THINKING || type == CHAT_TOOL_USE ||
-                  type == CHAT_SERVER_TOOL_USE;
+                  type == CHAT_SERVER_TOOL_USE || (x->ledger.keep && type == CHAT_REFUSAL);
+    struct chat_text id = CHAT_TEXT_LIT("x"), name = id, content = id;
+    bool kept = ledger_said(&x->ledger, index, &id, &name, &content);
     retell(x, &(struct chat_event){.type = CHAT_EV_BLOCK_START,
                                    .block_type = type,
-                                   .id = CHAT_TEXT_LIT("x"),
-                                   .name = CHAT_TEXT_LIT("x"),
-                                   .text = opened ? (struct chat_text){0} : CHAT_TEXT_LIT("x"),
-                                   .raw = opened ? SPAN_EMPTY : SPAN("{}"),
-                                   .custom = custom});
-    if (opened)
-        retell(x, &(struct chat_event){.type = CHAT_EV_DELTA, .text = CHAT_TEXT_LIT("x")});
+                                   .id = id,
+                                   .name = name,
+                                   .text = opened ? (struct chat_text){0} : content,
+                                   .raw = opened                   ? SPAN_EMPTY
+                                          : kept && content.at.len ? content.at
+                                                                   : SPAN("{}"),
+                                   .custom = last && x->ledger.last.custom});
+    if (opened && content.at.len)
+        retell(x, &(struct chat_event){.type = CHAT_EV_DELTA, .text = content});
     if (!open)
         retell(x, &(struct chat_event){.type = CHAT_EV_BLOCK_STOP});
 }
@@ -83,19 +91,22 @@ static void retell_block(struct exchange *x, enum chat_block_type type, bool cus
 static void retell_all(struct exchange *x)
 {
     const struct ledger *l = &x->ledger;
+    uint64_t sequence = l->sequence; /* the numbers of what was sent are gone */
     answer_writer_new(x);
     retell(x, &(struct chat_event){.type = CHAT_EV_START, .usage = l->usage});
     for (size_t i = 0; i < l->block_count; i++) {
         bool last = i + 1 == l->block_count, open = last && l->last.open;
         bool unseen = open ? !l->last.raw && l->last.bytes == 0 : l->blocks[i] & LEDGER_UNSEEN;
         if (!unseen)
-            retell_block(x, (enum chat_block_type)(l->blocks[i] & ~LEDGER_UNSEEN),
-                         last && l->last.custom, open);
+            retell_block(x, i, open);
         else if (open) /* announced, as it is */
             retell(x,
                    &(struct chat_event){.type = CHAT_EV_BLOCK_START, .block_type = l->last.type});
     }
-    buf_reset(&x->out);                             /* the client has had all this */
+    if (l->last.done)
+        retell(x, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
+    buf_reset(&x->out); /* the client has had all this */
+    x->ledger.sequence = sequence;
     x->ledger.raw = x->attempt.passthrough = false; /* from here on the writer speaks */
 }
 
@@ -136,9 +147,12 @@ static void end_finished(struct exchange *x)
     bool raw = x->ledger.raw;
     enum chat_stop stop = x->ledger.stop;
     retell_all(x);
+    uint64_t sequence = x->ledger.sequence;
     retell(x, &(struct chat_event){.type = CHAT_EV_FINISH, .stop = stop});
-    if (x->door->id != DIALECT_ANTHROPIC)
+    if (x->door->id != DIALECT_ANTHROPIC) {
         buf_reset(&x->out);
+        x->ledger.sequence = sequence;
+    }
     retell(x, &(struct chat_event){.type = CHAT_EV_END});
     if (raw)
         keep_last_event(x);
@@ -195,7 +209,7 @@ static bool had_finished(struct exchange *x)
     struct attempt *at = &x->attempt;
     if (x->ledger.finished || !at->streaming)
         return x->ledger.finished;
-    if (at->link->target->dialect->read_eof(at->reader) != ERR_OK || !x->ledger.finished)
+    if (at->dialect->read_eof(at->reader) != ERR_OK || !x->ledger.finished)
         return false;
     x->hold.on = false;
     return true;

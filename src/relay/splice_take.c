@@ -41,7 +41,7 @@ void splice_prepare(struct exchange *x, bool in_words)
     s->seam = NULL;
     s->stops = open_stops(x);
     x->splices.in_words = in_words;
-    bool claude = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    bool claude = x->attempt.dialect->id == DIALECT_ANTHROPIC;
     struct seam_how how = {.in_words = in_words, .blanks_cut = claude};
     if (x->ledger.text.len > 0)
         s->seam = seam_new(x->arena, json_unescape(buf_span(&x->ledger.text), x->arena), how);
@@ -337,6 +337,7 @@ void splice_take(struct exchange *x, const struct chat_event *e)
         give(x, e);
         return;
     case CHAT_EV_SIGNATURE:
+    case CHAT_EV_ITEM_STOP:
     case CHAT_EV_END:
     case CHAT_EV_ERROR:
     case CHAT_EV_PING:

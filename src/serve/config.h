@@ -17,6 +17,7 @@ struct config_secret {
     struct secret value; /* resolved at load; wiped when the configuration is freed */
 };
 
+enum config_api { CONFIG_API_AUTO, CONFIG_API_CHAT, CONFIG_API_RESPONSES };
 struct config_target {
     const char *name;
     enum target_kind kind;
@@ -30,6 +31,7 @@ struct config_target {
     const char *ca;      /* CA file or NULL */
     const char *model;   /* default model of a chain entry without one; NULL = the client's name */
     enum dialect_id dialect; /* what is spoken to it */
+    enum config_api api;     /* and of OpenAI's two formats, which */
     uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
     bool bearer;      /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
     bool plain_http;  /* allowed to be reached unencrypted on another machine */

@@ -21,6 +21,7 @@ enum config_type {
     CONFIG_SECRET,
     CONFIG_KIND,
     CONFIG_SPEAKS,
+    CONFIG_API,
     CONFIG_AUTH,
     CONFIG_USE,      /* 0 not declared, else 1 + enum use_kind */
     CONFIG_DURATION, /* usec */
@@ -51,7 +52,7 @@ const struct config_row *config_row_below(const char *section, struct span key);
 bool config_row_is_below(const struct config_row *row, const char *section, struct span *out_name);
 /* A scalar of the whole configuration: has an offset in struct config, and an override. */
 bool config_row_is_global(const struct config_row *row);
-/* The words a KIND, SPEAKS, AUTH or BOOL takes, in the order of their values; 0 for other types. */
+/* The words a KIND, SPEAKS, API, AUTH or BOOL takes, in the order of their values; 0 for other types. */
 #define CONFIG_WORDS_MAX 16
 size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WORDS_MAX]);
 /* "HOTSPARE_DEADLINES_STALL" into out. */
@@ -67,6 +68,8 @@ struct config_kind {
     bool wants_model;    /* a name of ours means nothing to it */
 };
 const struct config_kind *config_kind(enum target_kind k);
+/* What `api` is without being given. */
+enum config_api config_default_api(const struct config_target *t);
 
 /* ---- values (config_value.c) ---- */
 

@@ -92,6 +92,8 @@ static bool is_told(const struct config_row *row, const struct config_target *t)
     switch (row->type) {
     case CONFIG_SPEAKS:
         return config_kind(t->kind)->choose_dialect;
+    case CONFIG_API:
+        return t->api != config_default_api(t);
     case CONFIG_AUTH:
         return t->bearer && t->dialect == DIALECT_ANTHROPIC && !config_is_cloud(t);
     case CONFIG_BOOL:
@@ -200,6 +202,7 @@ static const char *type_text(enum config_type t)
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
     case CONFIG_USE:
+    case CONFIG_API:
     case CONFIG_AUTH:
         return "word";
     default:

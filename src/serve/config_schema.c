@@ -121,6 +121,7 @@ static void write_type(struct json_out *w, const struct config_row *row)
         break;
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
+    case CONFIG_API:
     case CONFIG_AUTH:
     case CONFIG_USE:
         write_words(w, row);

@@ -74,6 +74,10 @@ const struct config_row config_rows[] = {
              "model."},
     {"targets.*.speaks", CONFIG_SPEAKS, .offset = IN_TARGET(dialect),
      .help = "What is spoken to it; for kinds openai-compatible and standin."},
+    {"targets.*.api", CONFIG_API, .offset = IN_TARGET(api),
+     .help = "Which of OpenAI's two formats is spoken to it: chat, responses, or auto, which is "
+             "responses to clients that speak it and for models that answer nothing else. Without "
+             "it: auto for kind openai, else chat."},
     {"targets.*.plain_http", CONFIG_BOOL, "false", 0, 0, IN_TARGET(plain_http),
      .help = "Allow http:// to another machine: key and conversations travel unencrypted."},
     {"targets.*.start", CONFIG_PLANNED, .help = "Start this engine on demand."},
@@ -217,6 +221,11 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
     case CONFIG_SPEAKS:
         out[n++] = "anthropic";
         out[n++] = "openai";
+        break;
+    case CONFIG_API:
+        out[n++] = "auto";
+        out[n++] = "chat";
+        out[n++] = "responses";
         break;
     case CONFIG_AUTH:
         out[n++] = "x-api-key";

@@ -87,6 +87,21 @@ static void finish_dialect(struct at *a)
                         target_kind_name(a->t->kind));
 }
 
+enum config_api config_default_api(const struct config_target *t)
+{
+    return t->kind == TARGET_OPENAI ? CONFIG_API_AUTO : CONFIG_API_CHAT;
+}
+
+static void finish_api(struct at *a)
+{
+    struct config_target *t = a->t;
+    if (!given(a, "api"))
+        t->api = config_default_api(t);
+    else if (t->dialect == DIALECT_ANTHROPIC)
+        config_complain(a->r, mark_of(a, "api"), false, "remove it",
+                        "%s.api: only OpenAI-style targets have a choice", a->r->path);
+}
+
 static void finish_key(struct at *a)
 {
     struct config_target *t = a->t;
@@ -127,6 +142,7 @@ void config_finish_targets(struct config_reader *r)
         a.kind = config_kind(a.t->kind);
         (void)snprintf(r->path, sizeof(r->path), "targets.%s", a.t->name);
         finish_dialect(&a);
+        finish_api(&a);
         if (finish_url(&a))
             finish_key(&a);
     }

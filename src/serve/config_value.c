@@ -293,6 +293,7 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
         return read_secret(a, text, at, out);
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
+    case CONFIG_API:
     case CONFIG_AUTH:
     case CONFIG_USE:
     case CONFIG_BOOL:
@@ -304,6 +305,8 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
             *(enum dialect_id *)at = word ? DIALECT_OPENAI_CHAT : DIALECT_ANTHROPIC;
         else if (row->type == CONFIG_USE)
             *(unsigned *)at = (unsigned)word + 1;
+        else if (row->type == CONFIG_API)
+            *(enum config_api *)at = (enum config_api)word;
         else
             *(bool *)at = word != 0;
         return true;
@@ -417,6 +420,8 @@ bool config_write_value(const struct config_row *row, const void *base, struct b
     case CONFIG_USE:
         n = *(const unsigned *)at;
         return write_optional(n ? words[n - 1] : NULL, out);
+    case CONFIG_API:
+        return write_optional(words[*(const enum config_api *)at], out);
     case CONFIG_AUTH:
     case CONFIG_BOOL:
         return write_optional(words[*(const bool *)at], out);

@@ -121,6 +121,7 @@ static void collect(struct arena *a, struct discovery *d, struct discovered *out
                                                                 .url_text = places[i].url,
                                                                 .model = model,
                                                                 .dialect = DIALECT_OPENAI_CHAT,
+                                                                .api = CONFIG_API_CHAT,
                                                                 .found = true};
         } else {
             out->missing[out->missing_count++] = places[i].label;

@@ -20,6 +20,7 @@ static const struct door {
     {"/messages", DOOR_TALK, &dialect_anthropic},
     {"/messages/count_tokens", DOOR_COUNT, &dialect_count_tokens},
     {"/complete", DOOR_TALK, &dialect_complete},
+    {"/responses", DOOR_TALK, &dialect_openai_responses},
     {"/chat/completions", DOOR_TALK, &dialect_openai_chat},
     {"/completions", DOOR_TALK, &dialect_completions},
     {"/embeddings", DOOR_EMBEDDINGS, &dialect_embeddings},
@@ -166,13 +167,13 @@ static void wrong_path(struct request *r)
     const struct door *near = door_near(path);
     struct span meant =
         near ? arena_printf(request_arena(r), " Did you mean /v1%s?", near->path) : SPAN_EMPTY;
-    struct span text =
-        arena_printf(request_arena(r),
-                     "There is nothing at %.*s.%.*s This is Hotspare: POST /v1/messages, "
-                     "/v1/messages/count_tokens or /v1/complete (Claude), /v1/chat/completions, "
-                     "/v1/completions or /v1/embeddings (OpenAI); GET /v1/models. A Claude base "
-                     "URL ends before /v1, an OpenAI one with /v1.",
-                     SPAN_FMT(span_take(path, 200)), SPAN_FMT(meant));
+    struct span text = arena_printf(
+        request_arena(r),
+        "There is nothing at %.*s.%.*s This is Hotspare: POST /v1/messages, "
+        "/v1/messages/count_tokens or /v1/complete (Claude), /v1/responses, /v1/chat/completions, "
+        "/v1/completions or /v1/embeddings (OpenAI); GET /v1/models. A Claude base "
+        "URL ends before /v1, an OpenAI one with /v1.",
+        SPAN_FMT(span_take(path, 200)), SPAN_FMT(meant));
     exchange_refuse(r, dialect_of_caller(r), 404, NULL, text);
 }
 

@@ -92,7 +92,10 @@ static const struct cloud *make_cloud(struct routing *r, size_t i, const struct 
 static void make_target(struct routing *r, size_t i, struct worker *w)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
-    const struct dialect *dialect = dialect_by_id(from->dialect);
+    bool openai = from->dialect != DIALECT_ANTHROPIC;
+    bool responses = openai && from->api == CONFIG_API_RESPONSES;
+    const struct dialect *dialect =
+        responses ? &dialect_openai_responses : dialect_by_id(from->dialect);
     struct span base = from->url.path;
     /* An Anthropic base URL has no /v1 of its own; one that was given with it means the same. */
     if (dialect->id == DIALECT_ANTHROPIC && span_ends(base, SPAN("/v1")))
@@ -108,6 +111,11 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
     };
     r->tokens[i] = make_token(r, i, w);
     r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
+    if (openai && from->api == CONFIG_API_AUTO) {
+        r->targets[i].also = &dialect_openai_responses;
+        r->targets[i].also_path =
+            arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect_openai_responses.path);
+    }
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */

@@ -30,7 +30,7 @@ static void lead_request(void *ctx, struct request *r)
         reply_flush(r);
         return;
     default:
-        reply_body(r, w->lead_speaks == &dialect_anthropic
+        reply_body(r, w->lead_speaks != &dialect_openai_chat
                           ? SPAN("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
                                  "\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n")
                           : SPAN("data: {\"error\":{\"message\":\"overloaded\",\"type\":"
@@ -99,9 +99,11 @@ static struct span text_to_say(struct world *w, struct span given, bool in_words
         return rest;
     if (w->style == RESTART)
         return text;
-    if (w->style == LEAD_IN)
-        return arena_printf(&w->turn, "Sure! Continuing from where I left off:\n\n%.*s",
-                            SPAN_FMT(rest));
+    static const struct span lead_in = SPAN_INIT("Sure! Continuing from where I left off:\n\n");
+    if (w->style == LEAD_IN) /* behind "Sure!" it would be that answer told again (seam.c) */
+        return span_starts(lead_in, given)
+                   ? rest
+                   : arena_printf(&w->turn, "%.*s%.*s", SPAN_FMT(lead_in), SPAN_FMT(rest));
     size_t back = given.len < REPEAT_BYTES ? 0 : given.len - REPEAT_BYTES;
     while (back > 0 && text.at[back - 1] != ' ' && text.at[back - 1] != '\n')
         back--;

@@ -21,6 +21,7 @@ struct world {
     struct relay_target lead, spare;
     struct relay_route route;
     const struct dialect *lead_speaks, *door;
+    unsigned every; /* of the places to cut at */
     struct span recorded;
     struct answer whole;
     size_t cut_at;

@@ -247,7 +247,8 @@ static void chat_message(struct gather *g, struct json m)
     append(g, &g->refusal, json_get(m, "refusal"));
     for (struct json c = json_is(calls, JSON_ARRAY) ? json_first(calls) : JSON_ABSENT;
          json_present(c); c = json_next(calls, c)) {
-        bool custom = json_str_is(json_get(c, "type"), "custom");
+        /* Later pieces tell no type; Snowflake's calls have an empty `custom` beside theirs. */
+        bool custom = !json_is(json_get(c, "function"), JSON_OBJECT);
         chat_call(g, json_get(c, "id"), json_get(c, custom ? "custom" : "function"),
                   custom ? "input" : "arguments");
     }
@@ -306,6 +307,98 @@ bool answer_of_chat(struct arena *a, struct span body, bool streamed, struct ans
     struct gather g;
     gather_init(&g, a, out);
     bool good = streamed ? feed_sse(body, FEED_WHOLE, 0, chat_event, &g) : chat_whole(&g, body);
+    return gather_end(&g) && good;
+}
+
+/* ---- Responses ---- */
+
+static void responses_usage(struct answer *out, struct json u)
+{
+    count(u, "input_tokens", &out->input);
+    count(u, "input_tokens_details.cached_tokens", &out->cache_read);
+    count(u, "input_tokens_details.cache_write_tokens", &out->cache_write);
+    count(u, "output_tokens", &out->output);
+    count(u, "output_tokens_details.reasoning_tokens", &out->reasoning);
+    if (out->input >= 0 && out->cache_read > 0)
+        out->input -= out->cache_read;
+    if (out->input >= 0 && out->cache_write > 0)
+        out->input -= out->cache_write;
+}
+
+static void responses_parts(struct gather *g, struct buf *to, struct json parts)
+{
+    for (struct json p = json_first(parts); json_present(p); p = json_next(parts, p)) {
+        append(g, to, json_get(p, "text"));
+        append(g, &g->refusal, json_get(p, "refusal"));
+    }
+}
+
+static void responses_item(struct gather *g, struct json item)
+{
+    struct json type = json_get(item, "type"), summary = json_get(item, "summary");
+    bool custom = json_str_is(type, "custom_tool_call");
+    if (json_str_is(type, "message"))
+        responses_parts(g, &g->text, json_get(item, "content"));
+    else if (json_str_is(type, "reasoning"))
+        responses_parts(g, &g->thinking, json_len(summary) ? summary : json_get(item, "content"));
+    else if (custom || json_str_is(type, "function_call")) {
+        (void)tool_add(g, json_get(item, "call_id"), json_get(item, "name"));
+        append(g, &g->input[g->out->tool_count - 1],
+               json_get(item, custom ? "input" : "arguments"));
+    }
+}
+
+static void responses_end(struct gather *g, struct json r)
+{
+    struct json reason = json_path(r, "incomplete_details.reason"), output = json_get(r, "output");
+    g->out->id = json_str_decode(json_get(r, "id"), g->a);
+    g->out->model = json_str_decode(json_get(r, "model"), g->a);
+    g->out->stop =
+        json_str_decode(json_is(reason, JSON_STRING) ? reason : json_get(r, "status"), g->a);
+    responses_usage(g->out, json_get(r, "usage"));
+    for (struct json i = g->blocks ? JSON_ABSENT : json_first(output); json_present(i);
+         i = json_next(output, i))
+        responses_item(g, i);
+    g->out->error = json_is(json_get(r, "error"), JSON_OBJECT);
+    g->out->complete = !g->out->error;
+}
+
+static bool responses_event(void *ctx, const struct sse_event *e)
+{
+    struct gather *g = ctx;
+    if (e->comment_only || span_is(e->data, "[DONE]"))
+        return true;
+    struct json_doc *doc = arena_new(g->a, struct json_doc);
+    if (json_parse(g->a, arena_copy(g->a, e->data), &json_limits_default, doc, NULL) != ERR_OK)
+        return false;
+    struct json root = json_root(doc), type = json_get(root, "type");
+    if (json_str_is(type, "response.output_item.done")) {
+        g->blocks++;
+        responses_item(g, json_get(root, "item"));
+    } else if (json_str_is(type, "response.completed") ||
+               json_str_is(type, "response.incomplete") || json_str_is(type, "response.failed")) {
+        responses_end(g, json_get(root, "response"));
+    } else if (json_str_is(type, "error")) {
+        g->out->error = true;
+    }
+    return true;
+}
+
+static bool responses_whole(struct gather *g, struct span body)
+{
+    struct json_doc *doc = arena_new(g->a, struct json_doc);
+    if (json_parse(g->a, body, &json_limits_default, doc, NULL) != ERR_OK)
+        return false;
+    responses_end(g, json_root(doc));
+    return g->out->error || json_is(json_get(json_root(doc), "output"), JSON_ARRAY);
+}
+
+bool answer_of_responses(struct arena *a, struct span body, bool streamed, struct answer *out)
+{
+    struct gather g;
+    gather_init(&g, a, out);
+    bool good =
+        streamed ? feed_sse(body, FEED_WHOLE, 0, responses_event, &g) : responses_whole(&g, body);
     return gather_end(&g) && good;
 }
 

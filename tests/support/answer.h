@@ -29,6 +29,9 @@ struct answer { /* spans are decoded and live in the arena */
 bool answer_of_messages(struct arena *a, struct span body, bool streamed, struct answer *out);
 bool answer_of_chat(struct arena *a, struct span body, bool streamed, struct answer *out);
 
+/* stop: "completed", or why it is incomplete. Streams: from the items when they are done. */
+bool answer_of_responses(struct arena *a, struct span body, bool streamed, struct answer *out);
+
 /* Same JSON value: members in any order, numbers by their text or value, strings decoded. */
 bool json_same(struct arena *a, struct json x, struct json y);
 bool json_text_same(struct arena *a, struct span x, struct span y);

@@ -55,6 +55,9 @@ static void on_line(void *ctx, const struct chat_event *e)
     case CHAT_EV_BLOCK_STOP:
         line(l, "close");
         break;
+    case CHAT_EV_ITEM_STOP:
+        line(l, "done");
+        break;
     case CHAT_EV_USAGE:
         line(l, "usage in=%lld read=%lld write=%lld out=%lld think=%lld", (long long)u->input,
              (long long)u->cache_read, (long long)u->cache_write, (long long)u->output,
