@@ -14,6 +14,7 @@ enum target_kind {
     TARGET_OLLAMA,
     TARGET_MISTRAL,
     TARGET_STANDIN,
+    TARGET_COMMAND, /* an engine of any make that is started by its command line */
     TARGET_KIND_COUNT
 };
 /* The configuration's word: "llama.cpp". */

@@ -11,6 +11,7 @@
 #include "dialect/dialect.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
+#include "relay/gate.h"
 #include "relay/learned.h"
 #include "relay/hedge.h"
 #include "relay/ledger.h"
@@ -26,6 +27,7 @@ struct relay_target { /* immutable while a request may use it */
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
     struct origin *origin; /* of this worker's pool */
     int64_t context;       /* tokens, as its operator says; 0 = what is known of its model */
+    struct gate *gate;     /* borrowed; NULL: it is not started by us */
 };
 
 struct relay_link {

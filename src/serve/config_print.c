@@ -98,6 +98,15 @@ static bool is_told(const struct config_row *row, const struct config_target *t)
         return t->plain_http;
     case CONFIG_COUNT:
         return t->context > 0;
+    case CONFIG_URL:
+        return !t->port_open;
+    case CONFIG_WORDS:
+        return t->command != NULL;
+    case CONFIG_START:
+    case CONFIG_DURATION:
+        return t->start != ENGINE_NEVER;
+    case CONFIG_SIZE:
+        return t->memory > 0;
     default:
         return row->type >= CONFIG_LISTEN && has_value(row, t);
     }
@@ -178,6 +187,7 @@ static const char *type_text(enum config_type t)
         return "mapping";
     case CONFIG_ROUTES:
     case CONFIG_CHAIN:
+    case CONFIG_WORDS:
         return "list";
     case CONFIG_PLANNED:
         return "planned, not in this version";
@@ -200,6 +210,7 @@ static const char *type_text(enum config_type t)
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
     case CONFIG_AUTH:
+    case CONFIG_START:
         return "word";
     default:
         return "text";

@@ -32,6 +32,7 @@ static void make_target(struct routing *r, size_t i, struct pool *pool)
         .credentials = r->snapshot->credentials[i],
         .origin = pool_origin(pool, &from->url, r->snapshot->tls[i]),
         .context = from->context,
+        .gate = r->snapshot->gates[i],
     };
 }
 

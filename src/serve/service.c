@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/span.h"
+#include "serve/engines.h"
 #include "serve/keys.h"
 #include "serve/state_file.h"
 
@@ -31,6 +32,7 @@ void service_init(struct service *s, usec wall)
     refused_init(&s->refused, seed);
     learned_init(&s->learned);
     metrics_names_init(&s->names);
+    s->engines = engines_new();
 }
 
 static void free_breakers(struct named_breaker *b)
@@ -47,6 +49,7 @@ static void free_breakers(struct named_breaker *b)
 
 void service_deinit(struct service *s)
 {
+    engines_free(s->engines);
     snapshot_unref(s->current);
     free_breakers(s->breakers);
     learned_deinit(&s->learned);
@@ -87,6 +90,7 @@ void snapshot_unref(struct snapshot *s)
     mem_free(s->ca_marks);
     mem_free(s->credentials);
     mem_free(s->target_ids);
+    mem_free(s->gates);
     config_unref(s->config);
     mem_free(s);
 }
@@ -285,6 +289,7 @@ static struct snapshot *snapshot_new(struct config *c)
     snap->ca_marks = mem_zalloc(n * sizeof *snap->ca_marks);
     snap->credentials = mem_zalloc(n * sizeof *snap->credentials);
     snap->target_ids = mem_zalloc(n * sizeof *snap->target_ids);
+    snap->gates = mem_zalloc(n * sizeof *snap->gates);
     for (size_t i = 0; i < c->target_count; i++)
         snap->credentials[i] = credential_lines(&c->targets[i]);
     return snap;
@@ -292,7 +297,10 @@ static struct snapshot *snapshot_new(struct config *c)
 
 enum err service_adopt(struct service *s, struct config *c, char why[256])
 {
+    engines_choose_ports(s->engines, c);
     struct snapshot *snap = snapshot_new(c);
+    for (size_t i = 0; i < c->target_count; i++)
+        snap->gates[i] = engines_gate(s->engines, &c->targets[i]);
     enum err e = open_tls(snap, s->current, why);
     if (e != ERR_OK) {
         snapshot_unref(snap);

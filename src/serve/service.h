@@ -20,6 +20,8 @@
 #include <stdatomic.h>
 
 struct client_keys; /* serve/keys.h */
+struct engines;     /* serve/engines.h */
+struct gate;
 
 struct ca_mark { /* another file, or another content, has another mark */
     uint64_t device, inode, size;
@@ -36,6 +38,7 @@ struct snapshot {
     struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
     struct span *credentials; /* one per target: ready-made header lines; wiped with the snapshot */
     uint16_t *target_ids;     /* one per target: its row in the metrics */
+    struct gate **gates;      /* one per target: of engines that we start; NULL: none */
     struct tls_server *api_tls, *admin_tls; /* NULL = plain */
     struct client_keys *keys;               /* NULL = any key is accepted (loopback only) */
 };
@@ -51,6 +54,7 @@ struct service {
     struct refused refused; /* thinking that targets do not take back */
     struct learned learned;
     struct metrics_names names;
+    struct engines *engines; /* their gates are borrowed by snapshots */
     atomic_bool draining;
     usec started_wall;
     atomic_llong reload_wall; /* last reload that was tried */

@@ -20,8 +20,8 @@ MAY_INCLUDE = {
     "net": {"base", "net"},
     "conn": {"base", "http", "net", "conn"},
     "relay": BELOW_SERVE,
-    "serve": BELOW_SERVE | {"serve"},
-    "local": BELOW_SERVE | {"serve", "local"},
+    "local": {"base", "json", "http", "net", "local"},
+    "serve": BELOW_SERVE | {"local", "serve"},
     "tools": BELOW_SERVE | {"serve", "local", "tools"},
 }
 PURE = {"json", "http", "chat", "dialect"}
