@@ -20,6 +20,7 @@
 #define GIVEN_UP_FOR (300 * USEC_PER_SEC)
 #define PROBE_LOADING (100 * USEC_PER_MS)
 #define PROBE_READY (5 * USEC_PER_SEC)
+#define PROBE_MISSED USEC_PER_SEC /* after one that was missed */
 #define MISSED_MAX 3
 
 static const uint32_t edges[ENGINE_STATES] = {
@@ -101,7 +102,9 @@ void engine_probed(struct engine *e, usec now, bool healthy)
         engine_use(e, now); /* the idle time begins when it could be used */
     }
     e->missed = healthy ? 0 : e->missed + 1;
-    e->probe_at = now + (e->state == ENGINE_READY ? PROBE_READY : PROBE_LOADING);
+    e->probe_at = now + (e->state == ENGINE_LOADING ? PROBE_LOADING
+                         : e->missed > 0            ? PROBE_MISSED
+                                                    : PROBE_READY);
 }
 
 static enum engine_action end(struct engine *e, usec now, enum engine_reason why)
@@ -140,7 +143,7 @@ static bool is_wanted(const struct engine *e)
 static usec idle_at(const struct engine *e)
 {
     bool unloads = e->config.start != ENGINE_ALWAYS && e->config.idle > 0;
-    return unloads ? e->used_at + e->config.idle : USEC_NEVER;
+    return unloads ? e->used_at + e->config.idle : USEC_NEVER; /* READY: used_at is not 0 */
 }
 
 enum engine_action engine_step(struct engine *e, usec now)

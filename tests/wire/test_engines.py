@@ -54,7 +54,34 @@ def text_of(reply):
     return "".join(b.get("text", "") for b in reply.json["content"])
 
 
-with claim("an engine is started by the first request that needs it, and a streaming client sees pings until it answers"):
+def in_background(call, *arguments, **more):
+    """Runs beside the stories below; calling what comes back gives its value."""
+    box = {}
+
+    def run():
+        try:
+            box["value"] = call(*arguments, **more)
+        except Exception as e:  # told by whoever asks for the value
+            box["error"] = e
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def value():
+        thread.join(120)
+        if "error" in box:
+            raise box["error"]
+        return box["value"]
+    return value
+
+
+beside = contextlib.ExitStack()  # two slow stories: pings come every 10 s, and a hang is told by three missed health checks
+slow = beside.enter_context(Serve({"claude": dead(), "mine": fake("--load", 12)}, ["claude", "mine"], deadlines={"first_token": "60s"}, label="slow"))
+slow_answer = in_background(ask, slow, stream=True)
+hung = beside.enter_context(Serve({"claude": dead(), "mine": fake("--hang", "hang")}, ["claude", "mine"], label="hung"))
+ask(hung)
+open(os.path.join(hung.folder, "hang"), "w").close()
+
+with claim("an engine is started by the first request that needs it, and answers it and the next"):
     with Serve({"claude": dead(), "mine": fake("--load", 2)}, ["claude", "mine"]) as s:
         expect(engine(s)["state"], "off", "before anybody asked")
         r = ask(s, stream=True)
@@ -107,7 +134,8 @@ with claim("an engine that loads longer than the deadline is left loading, and t
         mine = next(t for t in request("GET", s.admin + "/api/status").json["targets"] if t["target"] == "mine")
         expect((mine["state"], mine["opened_total"], mine["last_cause"]), ("closed", 0, None), "its breaker")
         until("ready", lambda: engine(s)["state"] == "ready")
-        expect(text_of(ask(s)), "fake engine answers", "when it is ready")
+        other = [{"role": "user", "content": "Another conversation"}]  # the first one stays where it is well
+        expect(text_of(ask(s, messages=other)), "fake engine answers", "when it is ready")
 
 with claim("an engine that crashes is restarted after a wait, and a client that waits gets its answer"):
     with Serve({"claude": dead(), "mine": fake("--crash-once", "crashed")}, ["claude", "mine"]) as s:
@@ -154,7 +182,7 @@ with claim("a program that is not there is given up at once, and a flag it does 
         expect((engine(s, "one")["reason"], engine(s, "two")["reason"]), ("no_program", "bad_flag"), "reasons")
         expect(text_of(ask(s)), words(5), "who answered")
 
-with claim("an engine slower than its load: is ended, and one that hangs is killed and started again"):
+with claim("an engine slower than its load: is ended, and the log says what to raise"):
     with Serve({"claude": dead(), "slow": fake("--load", 600, start="always", load="1s")}, ["claude", "slow"]) as s:
         until("too slow", lambda: engine(s, "slow")["reason"] == "too_slow" and engine(s, "slow")["failures"])
         s.wait_for(r"engine_failed.*reason=too_slow.*raise the target's load:")
@@ -185,5 +213,21 @@ with claim("nothing is started from a file that others may write"):
     shutil.rmtree(folder)
     expect(p.returncode, 78, "exit code")
     expect_true("others may write this file" in p.stderr and "chmod go-w" in p.stderr, p.stderr)
+
+with claim("a streaming client is kept alive with pings while an engine loads, and gets the engine's answer"):
+    events = sse_events(slow_answer().text)
+    expect_true("ping" in [n for n, _ in events][:2], f"a ping before the answer: {events[:3]}")
+    said = "".join(json.loads(d)["delta"].get("text", "") for n, d in events if n == "content_block_delta")
+    expect((said, events[-1][0]), ("fake engine answers", "message_stop"), "answer")
+
+with claim("an engine that hangs is killed and started again"):
+    until("told as hung", lambda: engine(hung)["failures"] == 1, 90)
+    hung.wait_for(r"engine_failed.*reason=hung.*fix=")
+    os.unlink(os.path.join(hung.folder, "hang"))
+    until("ready again", lambda: engine(hung)["state"] == "ready")
+    expect(text_of(ask(hung)), "fake engine answers", "text")
+
+with claim("both end well"):
+    beside.close()
 
 finish()
