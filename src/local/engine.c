@@ -85,7 +85,7 @@ void engine_exited(struct engine *e, usec now, enum engine_reason why)
     usec ready_for = e->state == ENGINE_READY ? now - e->since : 0;
     if (e->state != ENGINE_ENDING)
         failed(e, now, why, ready_for);
-    else if (e->reason == ENGINE_IDLE)
+    else if (e->reason == ENGINE_IDLE || e->reason == ENGINE_CHANGED)
         enter(e, ENGINE_OFF, now);
     else
         failed(e, now, e->reason, ready_for);
@@ -110,10 +110,17 @@ void engine_probed(struct engine *e, usec now, bool healthy)
 static enum engine_action end(struct engine *e, usec now, enum engine_reason why)
 {
     e->reason = why;
-    if (why == ENGINE_IDLE)
+    if (why == ENGINE_IDLE || why == ENGINE_CHANGED)
         e->used_at = 0;
     enter(e, ENGINE_ENDING, now);
     return ENGINE_DO_END;
+}
+
+bool engine_unload(struct engine *e, usec now)
+{
+    if (e->state != ENGINE_LOADING && e->state != ENGINE_READY)
+        return false;
+    return end(e, now, ENGINE_CHANGED) == ENGINE_DO_END;
 }
 
 static enum engine_action probe(struct engine *e, usec now)
@@ -205,6 +212,7 @@ static const struct reason {
 } reasons[ENGINE_REASONS] = {
     [ENGINE_FINE] = {"none", "", ""},
     [ENGINE_IDLE] = {"idle", "unloaded: nobody used it", ""},
+    [ENGINE_CHANGED] = {"changed", "ended: its configuration changed", ""},
     [ENGINE_CRASHED] = {"crashed", "it ended by itself",
                         "its log has the reason; run the command by hand to see it"},
     [ENGINE_HUNG] = {"hung", "it no longer answered its health check and was killed",

@@ -26,7 +26,8 @@ const char *engine_state_name(enum engine_state s);
 
 enum engine_reason {
     ENGINE_FINE,
-    ENGINE_IDLE, /* not used for long enough: unloaded on purpose */
+    ENGINE_IDLE,    /* not used for long enough: unloaded on purpose */
+    ENGINE_CHANGED, /* its configuration is another, or we end: on purpose, too */
     ENGINE_CRASHED,
     ENGINE_HUNG,     /* was ready, and no longer answers its health check */
     ENGINE_TOO_SLOW, /* not ready within load_max */
@@ -77,4 +78,6 @@ void engine_use(struct engine *e, usec now); /* somebody wants it, or is using i
 enum engine_action engine_step(struct engine *e, usec now);
 usec engine_next(const struct engine *e); /* when to step again if nothing else happens */
 void engine_probed(struct engine *e, usec now, bool healthy);
+/* It is to end now, for no fault of its own. True: its process is to be ended. */
+bool engine_unload(struct engine *e, usec now);
 void engine_exited(struct engine *e, usec now, enum engine_reason why);

@@ -1,13 +1,15 @@
 /* What a request sees of an engine that is started on demand. */
 #include "relay/gate.h"
 
+#define WAKE_AGAIN (250 * USEC_PER_MS) /* those who wait ask often; it looks by itself by then */
+
 enum gate_answer gate_ask(struct gate *g, usec now)
 {
     if (!g)
         return GATE_OPEN;
-    atomic_store(&g->used_at, now);
+    usec before = atomic_exchange(&g->used_at, now);
     enum gate_answer answer = (enum gate_answer)atomic_load(&g->answer);
-    if (answer != GATE_OPEN && g->wake)
+    if (answer != GATE_OPEN && g->wake && now - before >= WAKE_AGAIN)
         g->wake(g->ctx);
     return answer;
 }

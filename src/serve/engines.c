@@ -354,6 +354,16 @@ static void end(struct running *r)
     r->told = true;
 }
 
+/* On purpose: no failure. */
+static void unload(struct running *r)
+{
+    if (engine_unload(&r->engine, loop_now(r->all->loop))) {
+        drop_probe(r);
+        publish(r);
+        end(r);
+    }
+}
+
 /* ---- its health ---- */
 
 static void probed(struct running *r, bool healthy)
@@ -466,7 +476,7 @@ static void look(struct running *r, usec now)
     if (r->probe && now >= r->probe_until)
         probed(r, false);
     if (!r->snapshot || r->all->stopping) {
-        end(r);
+        unload(r);
         return;
     }
     note_use(r, now);
@@ -546,7 +556,7 @@ static void adopt(struct running *r, struct snapshot *s, const struct config_tar
         r->engine.starts = starts;
         r->engine.failures = failures;
     } else if (r->child && !same) {
-        end(r); /* it comes back with its new command */
+        unload(r); /* it comes back with its new command */
     }
     publish(r);
 }
@@ -567,7 +577,7 @@ void engines_adopt(struct engines *e)
             snapshot_unref(r->snapshot);
             r->snapshot = NULL;
             r->target = NULL;
-            end(r);
+            unload(r);
             publish(r);
         }
     }

@@ -203,6 +203,24 @@ with claim("warm-on-trouble starts an engine when the lead begins to fail, befor
         expect(text_of(ask(s)), words(5), "who answered")
         until("ready", lambda: engine(s)["state"] == "ready")
 
+with claim("a reload changes an engine's command, ends one that is no longer wanted, and neither counts as a failure"):
+    with Serve({"claude": dead(), "mine": fake("--seen", "seen.json", start="always")}, ["claude", "mine"]) as s:
+        pid = until("ready", lambda: engine(s)["state"] == "ready" and engine(s)["pid"])
+        with open(s.config) as f:
+            text = f.read()
+        with open(s.config, "w") as f:
+            f.write(text.replace("--seen", "--load\", \"0.1\", \"--seen"))
+        s.p.send_signal(signal.SIGHUP)
+        second = until("another process", lambda: engine(s)["state"] == "ready" and engine(s)["pid"] not in (0, pid) and engine(s)["pid"])
+        expect_true(not is_alive(pid), "the first one is gone")
+        expect((engine(s)["starts"], engine(s)["failures"]), (2, 0), "starts and failures")
+        with open(s.config, "w") as f:
+            f.write(yaml({"claude": dead()}, [("*", ["claude"])], {}))
+        s.p.send_signal(signal.SIGHUP)
+        until("gone", lambda: not is_alive(second))
+        expect(request("GET", s.admin + "/api/status").json["engines"], [], "engines")
+        expect_true("engine_failed" not in s.said(), s.said())
+
 with claim("nothing is started from a file that others may write"):
     folder = tempfile.mkdtemp(prefix="hotspare-test-")
     path = os.path.join(folder, "hotspare.yaml")

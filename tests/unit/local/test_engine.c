@@ -197,6 +197,20 @@ static void a_request_while_it_is_being_unloaded_starts_it_again(void **state)
     expect_step(&e, T0 + 602 * SEC, ENGINE_DO_START, ENGINE_LOADING);
 }
 
+static void what_is_ended_on_purpose_is_no_failure(void **state)
+{
+    (void)state;
+    struct engine e = engine_of(ENGINE_ALWAYS);
+    assert_false(engine_unload(&e, T0)); /* nothing runs */
+    make_ready(&e, T0);
+    assert_true(engine_unload(&e, T0 + SEC));
+    assert_false(engine_unload(&e, T0 + SEC)); /* once */
+    engine_exited(&e, T0 + 2 * SEC, ENGINE_CRASHED);
+    assert_int_equal(e.state, ENGINE_OFF);
+    assert_int_equal(e.failures, 0);
+    expect_step(&e, T0 + 2 * SEC, ENGINE_DO_START, ENGINE_LOADING); /* always: at once again */
+}
+
 static void always_is_never_idle_and_zero_is_never(void **state)
 {
     (void)state;
@@ -216,11 +230,13 @@ static void reasons_are_read_from_what_engines_say(void **state)
         const char *line;
         enum engine_reason reason;
     } rows[] = {
-        {"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", ENGINE_OUT_OF_MEMORY},
+        {"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+         ENGINE_OUT_OF_MEMORY},
         {"terminate called after throwing an instance of 'std::bad_alloc'", ENGINE_OUT_OF_MEMORY},
         {"ggml_backend_alloc: failed to allocate CUDA0 buffer of size 1", ENGINE_OUT_OF_MEMORY},
         {"OSError: [Errno 98] Address already in use", ENGINE_PORT_TAKEN},
-        {"start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080", ENGINE_PORT_TAKEN},
+        {"start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080",
+         ENGINE_PORT_TAKEN},
         {"gguf_init_from_file: failed to open GGUF file '/m.gguf'", ENGINE_MODEL_MISSING},
         {"llama_model_load: error loading model: invalid magic", ENGINE_MODEL_BAD},
         {"error: invalid argument: --swap-space", ENGINE_BAD_FLAG},
@@ -253,6 +269,7 @@ int main(void)
         cmocka_unit_test(three_missed_health_checks_are_a_hang_and_one_is_not),
         cmocka_unit_test(an_idle_engine_is_unloaded_and_comes_back),
         cmocka_unit_test(a_request_while_it_is_being_unloaded_starts_it_again),
+        cmocka_unit_test(what_is_ended_on_purpose_is_no_failure),
         cmocka_unit_test(always_is_never_idle_and_zero_is_never),
         cmocka_unit_test(reasons_are_read_from_what_engines_say),
         cmocka_unit_test(every_failure_has_words_and_a_fix),

@@ -106,8 +106,7 @@ static const struct row rows[] = {
      "2:23: error: targets.a.ulr: unknown key; did you mean \"url\"? // rename it to url\n"},
     {"a dotted key", T "deadlines.stall: 5s\n",
      "3:1: error: deadlines.stall: a path, not a key // nest it: deadlines: { stall: ... }\n"},
-    {"planned keys",
-     T "shared: x\n",
+    {"planned keys", T "shared: x\n",
      "3:1: error: shared: planned, not in this version // remove it\n"},
     {"an engine without a model",
      "targets:\n"
@@ -116,7 +115,8 @@ static const struct row rows[] = {
     {"an engine that nobody starts",
      "targets:\n"
      "  a: { kind: llama.cpp, idle: 5m, command: [ x ] }\n",
-     "2:31: error: targets.a.idle: nobody starts this engine // add start: on-demand, or remove it\n"
+     "2:31: error: targets.a.idle: nobody starts this engine // add start: on-demand, or remove "
+     "it\n"
      "2:44: error: targets.a.command: nobody starts this engine // add start: on-demand, or remove "
      "it\n"},
     {"a provider that is to be started",
