@@ -49,9 +49,13 @@ install: all ## DESTDIR and PREFIX (default /usr/local) are honoured
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1"
 	install -m 755 build/hotspare "$(DESTDIR)$(PREFIX)/bin/hotspare"
 	install -m 644 man/hotspare.1 "$(DESTDIR)$(PREFIX)/share/man/man1/hotspare.1"
+	install -d "$(DESTDIR)$(PREFIX)/share/hotspare/catalogue"
+	install -m 644 share/NOTICE "$(DESTDIR)$(PREFIX)/share/hotspare/NOTICE"
+	install -m 644 share/catalogue/*.tsv "$(DESTDIR)$(PREFIX)/share/hotspare/catalogue"
 
 uninstall: ## takes away what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/hotspare" "$(DESTDIR)$(PREFIX)/share/man/man1/hotspare.1"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/hotspare"
 
 clean: ## takes build/ away
 	rm -rf build

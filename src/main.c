@@ -4,6 +4,8 @@
 #include "tools/config_cmd.h"
 #include "tools/demo.h"
 #include "tools/drill/drill.h"
+#include "tools/licence/licence_cmd.h"
+#include "tools/plan/plan.h"
 #include "tools/standin.h"
 
 #include "json/json.h"
@@ -27,6 +29,8 @@ static const struct command {
     {"serve", serve_main, "the gateway: a Claude endpoint that keeps answering"},
     {"demo", demo_main, "see it work: no key, no network, under 30 seconds"},
     {"drill", drill_main, "outages on purpose: every fault, limits and verdicts"},
+    {"plan", plan_main, "what a model of your own needs: memory, speed, price, and what to do"},
+    {"licence", licence_main, "may this model be used so, and what its licence asks"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},

@@ -314,7 +314,8 @@ static bool take_head(struct call *c, const struct http_head *h)
     if (c->sent)
         buf_deinit(&c->head);
     struct span type = http_field_get(h, "content-type");
-    bool stream = type.at && span_istarts(type, SPAN("text/event-stream"));
+    bool stream = type.at && (span_istarts(type, SPAN("text/event-stream")) ||
+                              span_istarts(type, SPAN("application/vnd.amazon.eventstream")));
     if (stream)
         c->body_max = STREAM_BODY_MAX;
     c->events.on_head(c->ctx, h);

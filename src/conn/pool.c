@@ -140,6 +140,11 @@ struct origin *pool_origin(struct pool *p, const struct url *url, struct tls_cli
     return o;
 }
 
+struct span origin_host(const struct origin *o)
+{
+    return span_from(o->host_field);
+}
+
 /* ---- connections ---- */
 
 void link_want(struct link *k, unsigned interest)

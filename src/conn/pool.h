@@ -16,7 +16,7 @@ struct call;   /* one request under way */
 
 struct pool_limits {
     struct http_limits http; /* of responses; body_bytes does not apply to event streams
-                                (text/event-stream): they may have 1 GiB */
+                                (text/event-stream and AWS's): they may have 1 GiB */
     size_t idle_max;         /* per origin */
     usec idle_time;          /* 60 s: below the usual servers' own */
     size_t connections_max;  /* per origin; more: ERR_LIMIT at once */
@@ -34,6 +34,9 @@ struct origin *pool_origin(struct pool *p, const struct url *url, struct tls_cli
 /* No new call will be started with it; those under way go on. Its memory goes with a later
  * pool_origin, when its last connection is closed. */
 void pool_origin_release(struct origin *o);
+
+/* Its Host field, as calls send it: "api.anthropic.com", "127.0.0.1:8000". Lives with the pool. */
+struct span origin_host(const struct origin *o);
 
 /* Where a call stood when it failed: what cause.c needs. */
 enum call_stage { CALL_CONNECT, CALL_SEND, CALL_WAIT /* for the head */, CALL_BODY };

@@ -21,11 +21,16 @@ enum err anthropic_write_request(struct arena *a, const struct chat_request *r,
     a_decide(&b);
 
     jw_object(&b.w);
-    jw_key(&b.w, "model");
-    jw_str_raw(&b.w, model);
+    if (cap->body_version) {
+        jw_key(&b.w, "anthropic_version");
+        jw_cstr(&b.w, cap->body_version);
+    } else {
+        jw_key(&b.w, "model");
+        jw_str_raw(&b.w, model);
+    }
     jw_key(&b.w, "max_tokens");
     jw_i64(&b.w, b.max_tokens);
-    if (stream) {
+    if (stream && !cap->stream_by_path) {
         jw_key(&b.w, "stream");
         jw_bool(&b.w, true);
     }

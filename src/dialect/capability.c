@@ -25,6 +25,8 @@ static const char *const kind_names[TARGET_KIND_COUNT] = {
     [TARGET_LLAMA_CPP] = "llama.cpp",
     [TARGET_OLLAMA] = "ollama",
     [TARGET_MISTRAL] = "mistral",
+    [TARGET_BEDROCK] = "bedrock",
+    [TARGET_VERTEX] = "vertex",
     [TARGET_STANDIN] = "standin",
     [TARGET_COMMAND] = "command",
 };
@@ -187,6 +189,7 @@ static struct capability claude_preset(const struct name *n)
 {
     const struct claude_row *row = claude_row(n);
     uint32_t f = row->flags;
+    bool old = row->prefix[0] == '2' || row->prefix[0] == '3', claude = row != &imitation;
     return (struct capability){
         .sampling = f & SAMPLING,
         .top_k = f & SAMPLING,
@@ -200,7 +203,13 @@ static struct capability claude_preset(const struct name *n)
         .json_strict = f & SCHEMA,
         .parallel_flag = true,
         .tool_name_max = 128,
-        .tool_prompt = 480, /* 290 to 650 in the recorded corpus */
+        /* Of the newest recordings in the corpus, where there are several: 292 and 307; 500 to 538,
+         * or 578 to 596 where a tool must be called; 28 to 33; 122 to 141. */
+        .tool_prompt = old ? 300 : 500,
+        .forced_tool_prompt = old ? 300 : 590,
+        .thinking_prompt = claude && (f & BUDGET) ? 29 : 0, /* 0 to 5 where it is adaptive only */
+        .format_prompt = claude && (f & SCHEMA) ? 125 : 0,
+        .single_digits = claude && (f & ADAPTIVE) && !(f & BUDGET), /* from Opus 4.7 on */
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,
@@ -213,6 +222,18 @@ static struct capability claude_preset(const struct name *n)
         .context = row->context,
         .source = row == &imitation ? "protocols.md 3, 2026-10" : "protocols.md 1.6, 2026-10",
     };
+}
+
+/* Claude behind another cloud's door (protocols.md 3.7). Neither fetches an image's URL nor knows
+ * the files of Claude's own API. */
+static struct capability cloud_preset(const struct name *n, const char *version, bool by_path)
+{
+    struct capability c = claude_preset(n);
+    c.image_urls = c.file_ids = false;
+    c.body_version = version;
+    c.stream_by_path = by_path;
+    c.source = "protocols.md 1.6 and 3.7, 2026-10";
+    return c;
 }
 
 /* ---- OpenAI ---- */
@@ -523,6 +544,10 @@ struct capability capability_preset(enum target_kind kind, struct span model)
         return ollama_preset(&n);
     case TARGET_MISTRAL:
         return mistral_preset(&n);
+    case TARGET_BEDROCK:
+        return cloud_preset(&n, "bedrock-2023-05-31", true);
+    case TARGET_VERTEX:
+        return cloud_preset(&n, "vertex-2023-10-16", false);
     case TARGET_STANDIN:
         return standin_preset();
     case TARGET_OPENAI_COMPATIBLE:

@@ -13,6 +13,8 @@ enum target_kind {
     TARGET_LLAMA_CPP,
     TARGET_OLLAMA,
     TARGET_MISTRAL,
+    TARGET_BEDROCK,
+    TARGET_VERTEX,
     TARGET_STANDIN,
     TARGET_COMMAND, /* an engine of any make that is started by its command line */
     TARGET_KIND_COUNT
@@ -62,15 +64,23 @@ struct capability {
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;
-    bool forced_tool;    /* tool_choice any / required / named accepted at all */
-    bool mid_system;     /* role system inside messages */
-    bool prefill;        /* a last assistant message is continued */
-    int64_t max_output;  /* used where max_tokens is required and none was given, and to clamp; 0
-                            unknown */
-    int64_t context;     /* tokens; 0 unknown */
-    int64_t tool_prompt; /* tokens its provider writes around tools, whatever they are */
-    bool cuts_prompt;    /* a prompt longer than the context is cut without a word */
-    const char *source;  /* where the preset is from, with its date */
+    const char *body_version; /* Messages in a cloud: the body names no model, but this as
+                                 anthropic_version; NULL: Claude's own API */
+    bool stream_by_path;      /* ... and whether to stream is told by the path, too */
+    bool forced_tool;         /* tool_choice any / required / named accepted at all */
+    bool mid_system;          /* role system inside messages */
+    bool prefill;             /* a last assistant message is continued */
+    int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
+                           unknown */
+    int64_t context;    /* tokens; 0 unknown */
+    /* What its provider writes into the prompt by itself, in tokens. */
+    int64_t tool_prompt;        /* around tools, whatever they are */
+    int64_t forced_tool_prompt; /* ... where one must be called; 0 = the same */
+    int64_t thinking_prompt;    /* where it is to think */
+    int64_t format_prompt;      /* around a JSON Schema for the answer */
+    bool single_digits; /* its tokenizer takes each digit, and the blank before, by itself */
+    bool cuts_prompt;   /* a prompt longer than the context is cut without a word */
+    const char *source; /* where the preset is from, with its date */
 };
 
 /* The preset for a kind and a model name (plain text). Never fails: unknown models get the kind's
@@ -108,4 +118,5 @@ struct capability capability_preset(enum target_kind kind, struct span model);
 #define LOSSY_FIRST_TURN "first_turn"   /* a user turn was put before a leading assistant turn */
 #define LOSSY_MAX_TOKENS "max_tokens"   /* lowered to what the target can give */
 #define LOSSY_TOOL_RESULT_SHORTENED "tool_result_shortened" /* old ones, to fit the context */
+#define LOSSY_TOKEN_COUNT "token_count" /* estimated, not counted by the target */
 #define LOSSY_OTHER "other_fields"

@@ -5,6 +5,7 @@
  * Knows no dialect; the tables below are about the wire, not about one format. */
 #include "base/span.h"
 #include "dialect/dialect_internal.h"
+#include "json/json_write.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,6 +68,31 @@ void dialect_replace_model(const struct json_doc *doc, struct span model, struct
     if (!json_present(old) && json_len(root) > 0)
         pieces_add_char(out, ',');
     pieces_add(out, span_drop(body, before + cut.len));
+}
+
+void dialect_pass_to_cloud(const struct json_doc *doc, const struct capability *cap,
+                           struct span betas, struct pieces *out)
+{
+    struct json root = json_root(doc);
+    struct json_out w;
+    assert(json_is(root, JSON_OBJECT) && cap->body_version);
+    json_out_pieces(&w, out);
+    jw_object(&w);
+    jw_key(&w, "anthropic_version");
+    jw_cstr(&w, cap->body_version);
+    if (betas.len) {
+        jw_key(&w, "anthropic_beta");
+        jw_raw(&w, betas);
+    }
+    for (struct json m = json_first(root); json_present(m); m = json_next(root, m)) {
+        if (json_key_is(m, "model") || json_key_is(m, "anthropic_version") ||
+            (cap->stream_by_path && json_key_is(m, "stream")) ||
+            (betas.len && json_key_is(m, "anthropic_beta")))
+            continue;
+        jw_key_raw(&w, json_key(m));
+        jw_raw(&w, json_raw(m));
+    }
+    jw_object_end(&w);
 }
 
 /* ---- statuses and error words (protocols.md 1.8 and 5.7) ---- */

@@ -10,7 +10,15 @@
 #include "http/sse.h"
 #include "json/json.h"
 
-enum dialect_id { DIALECT_ANTHROPIC, DIALECT_OPENAI_CHAT, DIALECT_COMPLETIONS, DIALECT_COUNT };
+enum dialect_id {
+    DIALECT_ANTHROPIC,
+    DIALECT_OPENAI_CHAT,
+    DIALECT_COMPLETIONS,
+    DIALECT_COMPLETE,
+    DIALECT_COUNT_TOKENS,
+    DIALECT_EMBEDDINGS,
+    DIALECT_COUNT
+};
 
 /* Why a request cannot be read, or cannot be carried to a target. */
 struct chat_problem {
@@ -60,8 +68,10 @@ struct reply_writer; /* opaque, one per exchange */
 
 struct dialect {
     enum dialect_id id;
-    const char *name; /* "anthropic-messages", "openai-chat", "openai-completions" */
-    const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
+    bool claude_api;     /* of Anthropic's API: its statuses (529) and its request-id */
+    bool model_optional; /* a request may leave its model out */
+    const char *name;    /* "anthropic-messages", "openai-chat", "openai-completions" */
+    const char *path;    /* below the base URL: "/v1/messages", "/chat/completions" */
 
     /* Door: reads a client's request. ERR_INVALID with *out_problem: the caller's fault, 400.
      * Borrows from doc->text. */
@@ -105,6 +115,11 @@ extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
+extern const struct dialect
+    dialect_complete; /* Claude's legacy prompts: door; upstream is Messages */
+/* Doors whose answers are no conversation: names, and errors in their API's form; nothing else
+ * (relay/errand.h). */
+extern const struct dialect dialect_count_tokens, dialect_embeddings;
 const struct dialect *dialect_by_id(enum dialect_id id);
 
 /* How a target is asked to go on with a last assistant message where it does not do so by itself:
@@ -119,6 +134,12 @@ const struct dialect *dialect_by_id(enum dialect_id id);
 /* Rewrites only the value of the top-level "model" member of a request body: the rest byte for byte
  * (passthrough). model: raw JSON string content. Adds the member when there was none. */
 void dialect_replace_model(const struct json_doc *doc, struct span model, struct pieces *out);
+
+/* The body as a cloud takes it (capability.body_version): without model and, where the path tells,
+ * stream; with the version and, when not empty, `betas` (a JSON array) as anthropic_beta. All other
+ * members as they came, in their order. */
+void dialect_pass_to_cloud(const struct json_doc *doc, const struct capability *cap,
+                           struct span betas, struct pieces *out);
 
 /* True when the history holds thinking that a stand-in wrote (our mark as its signature). Claude
  * would refuse it: such a request must not be passed through to Claude byte for byte; write_request

@@ -7,6 +7,9 @@ const struct dialect *dialect_by_id(enum dialect_id id)
         [DIALECT_ANTHROPIC] = &dialect_anthropic,
         [DIALECT_OPENAI_CHAT] = &dialect_openai_chat,
         [DIALECT_COMPLETIONS] = &dialect_completions,
+        [DIALECT_COMPLETE] = &dialect_complete,
+        [DIALECT_COUNT_TOKENS] = &dialect_count_tokens,
+        [DIALECT_EMBEDDINGS] = &dialect_embeddings,
     };
     assert(id < DIALECT_COUNT);
     return all[id];

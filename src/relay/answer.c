@@ -125,7 +125,8 @@ static struct span id_for(struct exchange *x)
 {
     static const char *const prefixes[DIALECT_COUNT] = {[DIALECT_ANTHROPIC] = "msg_",
                                                         [DIALECT_OPENAI_CHAT] = "chatcmpl-",
-                                                        [DIALECT_COMPLETIONS] = "cmpl-"};
+                                                        [DIALECT_COMPLETIONS] = "cmpl-",
+                                                        [DIALECT_COMPLETE] = "compl_"};
     return arena_printf(x->arena, "%s%s", prefixes[x->door->id], x->id + strlen("req_"));
 }
 
@@ -146,7 +147,7 @@ void answer_writer_new(struct exchange *x)
 void answer_error(struct exchange *x, const struct chat_error *e, usec retry_after)
 {
     struct chat_error told = *e;
-    if (told.status == 529 && x->door->id != DIALECT_ANTHROPIC)
+    if (told.status == 529 && !x->door->claude_api)
         told.status = 503; /* 529 is Anthropic's alone */
     if (told.request_id.len == 0)
         told.request_id = span_from(x->id);
@@ -163,8 +164,7 @@ void answer_error(struct exchange *x, const struct chat_error *e, usec retry_aft
         buf_reset(&x->out);
     struct reply_fields f = {0};
     add_field(&f, "content-type", SPAN("application/json"));
-    add_field(&f, x->door->id == DIALECT_ANTHROPIC ? "request-id" : "x-request-id",
-              told.request_id);
+    add_field(&f, x->door->claude_api ? "request-id" : "x-request-id", told.request_id);
     if (retry_after > 0)
         add_field(&f, "retry-after",
                   arena_printf(x->arena, "%lld",
@@ -251,8 +251,8 @@ void answer_upstream_error(struct exchange *x, const struct failure *f)
 {
     const struct relay_link *link = &x->route->links[f->link];
     bool json = span_isearch(f->content_type, SPAN("json")) >= 0; /* not some proxy's page */
-    bool as_it_came = link->target->dialect == x->door && f->body.len > 0 && f->whole && json &&
-                      !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
+    bool as_it_came = link->target->dialect == x->door && !link->target->cloud && f->body.len > 0 &&
+                      f->whole && json && !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
     if (!as_it_came) {
         struct chat_error e = answer_caller_error(x, f);
         answer_error(x, &e, f->retry_after);

@@ -37,7 +37,7 @@ static bool starts_with_any(struct span name, const struct span *prefixes, size_
 
 /* Of the client's headers only these pass, and only where its dialect is the target's: no
  * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
-static bool forwards_field(struct span name, bool rewritten)
+bool attempt_forwards_field(struct span name, bool rewritten)
 {
     static const struct span prefixes[] = {SPAN_INIT("anthropic-"),     SPAN_INIT("openai-beta"),
                                            SPAN_INIT("x-claude-code-"), SPAN_INIT("x-stainless-"),
@@ -48,26 +48,56 @@ static bool forwards_field(struct span name, bool rewritten)
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
-static enum err write_fields(struct exchange *x, const struct relay_target *target, bool streaming)
+/* A cloud gets what says who asks; Vertex takes beta flags as a field, Bedrock in the body. */
+static bool forwards_to_cloud(const struct cloud *c, struct span name)
 {
+    return span_iis(name, "user-agent") || span_iis(name, "traceparent") ||
+           (c->kind == TARGET_VERTEX && span_iis(name, "anthropic-beta"));
+}
+
+static enum err write_client_fields(struct exchange *x, const struct cloud *cloud, struct buf *to)
+{
+    const struct http_head *head = request_head(x->request);
+    enum err e = ERR_OK;
+    /* also of a request written anew: its beta fields stay */
+    bool own = x->attempt.link->target->dialect == x->door;
+    for (size_t i = 0; e == ERR_OK && own && i < head->field_count; i++) {
+        struct span name = head->fields[i].name;
+        if (cloud ? forwards_to_cloud(cloud, name)
+                  : attempt_forwards_field(name, x->attempt.rewritten))
+            e = h1_write_field(to, name, head->fields[i].value);
+    }
+    bool versioned = own && http_field_get(head, "anthropic-version").at;
+    bool claude = x->attempt.link->target->dialect->id == DIALECT_ANTHROPIC;
+    if (e == ERR_OK && claude && !versioned && !cloud)
+        e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
+    return e;
+}
+
+static const char *accepts(const struct exchange *x, const struct cloud *cloud)
+{
+    if (cloud)
+        return cloud_accepts(cloud, x->stream);
+    return x->stream ? "text/event-stream" : "application/json";
+}
+
+static enum err write_fields(struct exchange *x)
+{
+    const struct relay_target *target = x->attempt.link->target;
     struct buf *to = &x->relay->scratch;
     buf_reset(to);
-    const struct http_head *head = request_head(x->request);
-    bool own =
-        target->dialect == x->door; /* also of a request written anew: its beta fields stay */
-    enum err e =
-        buf_add_cstr(to, "content-type: application/json\r\naccept-encoding: identity\r\n");
+    enum err e = buf_printf(
+        to, "content-type: application/json\r\naccept-encoding: identity\r\naccept: %s\r\n",
+        accepts(x, target->cloud));
     if (e == ERR_OK)
-        e = buf_add_cstr(to, streaming ? "accept: text/event-stream\r\n"
-                                       : "accept: application/json\r\n");
-    for (size_t i = 0; e == ERR_OK && own && i < head->field_count; i++)
-        if (forwards_field(head->fields[i].name, x->attempt.rewritten))
-            e = h1_write_field(to, head->fields[i].name, head->fields[i].value);
-    bool versioned = own && http_field_get(head, "anthropic-version").at;
-    if (e == ERR_OK && target->dialect->id == DIALECT_ANTHROPIC && !versioned)
-        e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
+        e = write_client_fields(x, target->cloud, to);
     if (e == ERR_OK)
         e = buf_add(to, target->credentials);
+    if (e == ERR_OK && x->attempt.access.len)
+        e = buf_printf(to, "authorization: Bearer %.*s\r\n", SPAN_FMT(x->attempt.access));
+    if (e == ERR_OK && target->cloud)
+        e = cloud_sign(target->cloud, x->attempt.path, &x->attempt.body, loop_wall(x->relay->loop),
+                       to);
     if (e == ERR_OK)
         x->attempt.fields = arena_copy(x->arena, buf_span(to));
     return e;
@@ -83,9 +113,30 @@ enum err exchange_read(struct exchange *x, struct chat_problem *problem)
     return e;
 }
 
-static void pass_body(struct exchange *x, struct span model)
+static struct span asked_model(const struct exchange *x, const struct relay_link *link)
 {
-    if (model.len == 0 || span_eq(model, x->model))
+    return link->model.len ? link->model : x->model;
+}
+
+static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = json_unescape(asked_model(x, link), x->arena), betas = SPAN_EMPTY;
+    struct capability cap = capability_preset(link->target->kind, model);
+    bool left_out = false;
+    if (link->target->kind == TARGET_BEDROCK)
+        betas = cloud_betas(http_field_get(request_head(x->request), "anthropic-beta"), x->arena,
+                            &left_out);
+    if (left_out)
+        lossy_add(&x->lossy, LOSSY_OTHER);
+    dialect_pass_to_cloud(&x->doc, &cap, betas, &x->attempt.body);
+}
+
+static void pass_body(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = link->model;
+    if (link->target->cloud)
+        pass_to_cloud(x, link);
+    else if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
     else
         dialect_replace_model(&x->doc, model, &x->attempt.body);
@@ -111,7 +162,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     enum err e = exchange_read(x, problem);
     if (e != ERR_OK)
         return e;
-    struct span model = link->model.len ? link->model : x->model;
+    struct span model = asked_model(x, link);
     struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
@@ -174,12 +225,21 @@ static usec first_deadline(struct exchange *x, usec now)
     return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
 }
 
-static struct span request_target(struct exchange *x, const struct relay_target *target)
+static enum err write_path(struct exchange *x, struct chat_problem *problem)
 {
+    const struct relay_link *link = x->attempt.link;
+    const struct relay_target *target = link->target;
+    if (target->cloud) {
+        struct span model = json_unescape(asked_model(x, link), x->arena);
+        problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
+        return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
+    }
     struct span query = request_query(x->request);
-    if (target->dialect != x->door || query.len == 0)
-        return target->path;
-    return arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+    x->attempt.path = target->path;
+    if (target->dialect == x->door && query.len > 0)
+        x->attempt.path =
+            arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
+    return ERR_OK;
 }
 
 /* What an earlier attempt said was never given to the client. */
@@ -212,6 +272,14 @@ void attempt_open(struct exchange *x, size_t link_index, usec now)
     x->lossy = (struct lossy){0};
 }
 
+#define FIELDS_TOO_LARGE SPAN("The request's headers are too large to pass on.")
+
+/* Its fields are written when the token is there. */
+static bool needs_token(const struct relay_target *target)
+{
+    return target->cloud && target->cloud->token;
+}
+
 enum err attempt_write(struct exchange *x, struct chat_problem *problem)
 {
     const struct relay_link *link = x->attempt.link;
@@ -220,10 +288,12 @@ enum err attempt_write(struct exchange *x, struct chat_problem *problem)
     if (x->attempt.rewritten)
         e = translate_body(x, link, problem);
     else
-        pass_body(x, link->model);
-    if (e == ERR_OK && write_fields(x, link->target, x->stream) != ERR_OK) {
-        e = ERR_UNSUPPORTED;
-        problem->text = SPAN("The request's headers are too large to pass on.");
+        pass_body(x, link);
+    if (e == ERR_OK)
+        e = write_path(x, problem);
+    if (e == ERR_OK && !needs_token(link->target)) {
+        problem->text = FIELDS_TOO_LARGE;
+        e = write_fields(x);
     }
     return e;
 }
@@ -231,13 +301,46 @@ enum err attempt_write(struct exchange *x, struct chat_problem *problem)
 void attempt_call(struct exchange *x, struct attempt *at, const struct call_events *events)
 {
     struct call_request req = {.method = SPAN("POST"),
-                               .target = request_target(x, at->link->target),
+                               .target = at->path,
                                .fields = at->fields,
                                .body = &at->body,
                                .connect_time = x->relay->deadlines.connect};
     gate_enter(at->link->target->gate);
     at->entered = true;
+    if (events == &attempt_events && fault_board_armed(x->relay->faults) && inject_begin(x, &req))
+        return;
     at->call = call_start(x->relay->pool, at->link->target->origin, &req, events, x);
+}
+
+static void on_token(void *ctx, enum err e, const char *why);
+
+/* ERR_OK: the request is on its way, or waits for its access token. */
+static enum err start(struct exchange *x)
+{
+    struct attempt *at = &x->attempt;
+    const struct relay_target *target = at->link->target;
+    if (needs_token(target)) {
+        struct span token;
+        at->token = (struct token_wait){.done = on_token, .ctx = x};
+        if (access_token_get(target->cloud->token, &at->token, &token) != ERR_OK)
+            return ERR_OK;
+        at->access = arena_copy(x->arena, token);
+        enum err e = write_fields(x);
+        if (e != ERR_OK)
+            return e;
+    }
+    attempt_call(x, at, &attempt_events);
+    return ERR_OK;
+}
+
+/* Cloud targets are not asked beside another: a rival neither waits for a token nor reads frames.
+ */
+static bool has_cloud(const struct relay_route *route)
+{
+    for (size_t i = 0; i < route->count; i++)
+        if (route->links[i].target->cloud)
+            return true;
+    return false;
 }
 
 /* When this target is later than it usually is, another may be asked beside it. */
@@ -245,7 +348,8 @@ static usec hedge_time(struct exchange *x, usec now)
 {
     struct hedge *h = x->relay->hedge;
     struct ttft *times = x->route->ttfts[x->attempt.index];
-    if (!h || !times || !x->holding || x->rival.end != HEDGE_NONE || x->rival.on)
+    if (!h || !times || !x->holding || x->rival.end != HEDGE_NONE || x->rival.on ||
+        has_cloud(x->route))
         return 0;
     usec late = ttft_quantile(times, h->after);
     return late == USEC_NEVER ? 0 : now + late;
@@ -266,7 +370,11 @@ void attempt_begin(struct exchange *x, size_t link_index)
     x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
     x->attempt.deadline = first_deadline(x, now);
     x->attempt.hedge_at = hedge_time(x, now);
-    attempt_call(x, &x->attempt, &attempt_events);
+    if (start(x) != ERR_OK) {
+        problem.text = FIELDS_TOO_LARGE;
+        exchange_attempt_unfit(x, link_index, &problem);
+        return;
+    }
     exchange_rearm(x);
 }
 
@@ -296,11 +404,16 @@ void attempt_drop(struct exchange *x)
     if (!at->open)
         return;
     at->open = false;
+    access_token_forget(&at->token);
     attempt_leave(x, at);
     call_cancel(at->call);
     at->call = NULL;
+    if (at->injection)
+        inject_drop(at->injection);
     buf_deinit(&at->gathered);
     sse_deinit(&at->sse);
+    if (at->frames)
+        cloud_stream_deinit(at->frames);
 }
 
 /* ---- failing ---- */
@@ -315,6 +428,8 @@ struct failure attempt_failure(struct exchange *x, struct attempt *at, enum err 
         f.body = arena_copy(x->arena, buf_span(&at->gathered));
         f.whole = err == ERR_OK && f.body.len < ERROR_BODY_MAX;
         at->link->target->dialect->read_error(x->arena, at->status, f.body, &f.error);
+        if (f.error.code.len == 0)
+            f.error.code = cloud_error_word(at->reply_fields, at->reply_field_count);
         f.fields = at->reply_fields;
         f.field_count = at->reply_field_count;
     } else if (at->told_error) {
@@ -340,6 +455,27 @@ static void fail(struct exchange *x, enum err err, enum call_stage stage, bool d
 {
     struct failure f = attempt_failure(x, &x->attempt, err, stage, deadline, why);
     exchange_attempt_failed(x, &f);
+}
+
+/* No token: the account's fault is told as the refused key it is. */
+static void on_token(void *ctx, enum err e, const char *why)
+{
+    struct exchange *x = ctx;
+    struct attempt *at = &x->attempt;
+    struct chat_problem problem = {.text = FIELDS_TOO_LARGE};
+    if (e == ERR_OK) {
+        if (start(x) != ERR_OK)
+            exchange_attempt_unfit(x, at->index, &problem);
+        return;
+    }
+    if (e != ERR_PERMISSION) {
+        fail(x, e, CALL_CONNECT, false, why);
+        return;
+    }
+    at->status = 401;
+    if (buf_add_cstr(&at->gathered, why) != ERR_OK)
+        buf_reset(&at->gathered);
+    fail(x, ERR_OK, CALL_CONNECT, false, why);
 }
 
 static void fail_broken(struct exchange *x, enum err e, const char *why)
@@ -404,7 +540,8 @@ void attempt_resume(struct exchange *x)
     at->deadline = now + (at->ended ? TAIL_TIME : x->relay->deadlines.stall);
     if (at->pace.until > 0)
         pace_begin(&at->pace, x->relay->deadlines.min_rate, now);
-    call_resume(at->call);
+    if (at->call) /* a fault on purpose has none */
+        call_resume(at->call);
     exchange_rearm(x);
 }
 
@@ -417,7 +554,8 @@ static void note_first(struct exchange *x, usec now)
     struct ttft *times = x->route->ttfts[at->index];
     at->content_since = now;
     at->hedge_at = 0;
-    if (x->relay->hedge && times && at->streaming && !x->splice.active)
+    bool its_own = !x->splice.active && at->fault_serial == 0; /* a drill teaches nothing */
+    if (x->relay->hedge && times && at->streaming && its_own)
         ttft_note(times, now - at->started);
     rival_drop(x, HEDGE_LOST);
 }
@@ -490,32 +628,46 @@ static void observe(void *ctx, const struct chat_event *e)
 
 static bool relays_field(struct span name)
 {
-    static const struct span prefixes[] = {
-        SPAN_INIT("request-id"),     SPAN_INIT("x-request-id"),  SPAN_INIT("anthropic-"),
-        SPAN_INIT("openai-"),        SPAN_INIT("x-ratelimit-"),  SPAN_INIT("retry-after"),
-        SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"), SPAN_INIT("cf-ray")};
+    static const struct span prefixes[] = {SPAN_INIT("request-id"),     SPAN_INIT("x-request-id"),
+                                           SPAN_INIT("anthropic-"),     SPAN_INIT("openai-"),
+                                           SPAN_INIT("x-ratelimit-"),   SPAN_INIT("retry-after"),
+                                           SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"),
+                                           SPAN_INIT("cf-ray"),         SPAN_INIT("x-amzn-")};
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
+}
+
+/* Bedrock's streams are AWS's frames. */
+static bool comes_framed(const struct relay_target *target)
+{
+    return target->cloud && target->cloud->kind == TARGET_BEDROCK;
+}
+
+size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
+                           const struct http_field **out)
+{
+    size_t count = 0, at = 0;
+    for (size_t i = 0; i < head->field_count; i++)
+        count += relays_field(head->fields[i].name);
+    struct http_field *kept = arena_array(a, struct http_field, count);
+    for (size_t i = 0; i < head->field_count; i++) {
+        if (!relays_field(head->fields[i].name))
+            continue;
+        kept[at++] = (struct http_field){arena_copy(a, head->fields[i].name),
+                                         arena_copy(a, head->fields[i].value)};
+    }
+    *out = kept;
+    return count;
 }
 
 /* The head's spans end with this call-back; what the client or cause.c will want is copied. */
 void attempt_head(struct exchange *x, struct attempt *at, const struct http_head *head)
 {
-    size_t count = 0;
     at->status = head->status;
-    for (size_t i = 0; i < head->field_count; i++)
-        count += relays_field(head->fields[i].name);
-    struct http_field *kept = arena_array(x->arena, struct http_field, count);
-    size_t at_field = 0;
-    for (size_t i = 0; i < head->field_count; i++) {
-        if (!relays_field(head->fields[i].name))
-            continue;
-        kept[at_field++] = (struct http_field){arena_copy(x->arena, head->fields[i].name),
-                                               arena_copy(x->arena, head->fields[i].value)};
-    }
-    at->reply_fields = kept;
-    at->reply_field_count = count;
+    at->reply_field_count = attempt_keep_fields(x->arena, head, &at->reply_fields);
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
-    bool events = span_istarts(at->content_type, SPAN("text/event-stream"));
+    bool framed = comes_framed(at->link->target);
+    bool events = span_istarts(at->content_type, framed ? SPAN("application/vnd.amazon.eventstream")
+                                                        : SPAN("text/event-stream"));
     at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
 }
 
@@ -524,12 +676,18 @@ static void on_head(void *ctx, const struct http_head *head)
     struct exchange *x = ctx;
     struct attempt *at = &x->attempt;
     attempt_head(x, at, head);
+    if (head->status == 401 && at->access.len)
+        access_token_refused(at->link->target->cloud->token, at->access);
     if (head->status < 200 || head->status > 299)
         return; /* an error body follows */
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
+    if (at->streaming && comes_framed(at->link->target)) {
+        at->frames = arena_new(x->arena, struct cloud_stream);
+        cloud_stream_init(at->frames, EVENT_MAX);
+    }
     if (x->stream ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
-             x->stream ? "a stream was asked for, and the 200 is not text/event-stream"
+             x->stream ? "a stream was asked for, and the 200 is none"
                        : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
         answer_stream_begin(x);
@@ -605,18 +763,27 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     return true;
 }
 
+static enum err next_event(struct attempt *at, struct span bytes, size_t *used,
+                           struct sse_event *out)
+{
+    return at->frames ? cloud_stream_next(at->frames, bytes, used, out)
+                      : sse_next(&at->sse, bytes, used, out);
+}
+
 static bool take_stream(struct exchange *x, struct span bytes)
 {
     struct attempt *at = &x->attempt;
     while (bytes.len > 0) {
         struct sse_event e;
         size_t used;
-        enum err err = sse_next(&at->sse, bytes, &used, &e);
+        enum err err = next_event(at, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             break;
         if (err != ERR_OK) {
-            fail_broken(x, err, "an event is longer than 8 MiB");
+            fail_broken(x, err,
+                        err == ERR_LIMIT ? "an event is longer than 8 MiB"
+                                         : "the event stream is damaged");
             return false;
         }
         if (!take_event(x, &e))
@@ -645,7 +812,8 @@ static void on_body(void *ctx, struct span bytes)
         at->deadline = loop_now(x->relay->loop) + TAIL_TIME;
     if (reply_pending(x->request) > REPLY_HIGH_WATER && !at->paused) {
         at->paused = true;
-        call_pause(at->call);
+        if (at->call) /* as above */
+            call_pause(at->call);
     }
     exchange_rearm(x);
 }

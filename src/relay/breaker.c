@@ -277,6 +277,13 @@ static void failed(struct breaker *b, usec now, enum cause c, usec wait, uint32_
     b->last_cause = c;
 }
 
+/* A real failure of one that a drill holds open: it stays open in its own right. */
+static void failed_for_real(struct breaker *b)
+{
+    if (b->state != BREAKER_CLOSED && b->drill == BREAKER_DRILL_OPENED)
+        b->drill = BREAKER_UNDRILLED;
+}
+
 static void said_nothing(struct breaker *b, usec now)
 {
     if (trial_came_early(b, now))
@@ -284,10 +291,9 @@ static void said_nothing(struct breaker *b, usec now)
     b->trial_owed = 0;
 }
 
-void breaker_report(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter)
+static void report(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter)
 {
     assert(jitter < 1000 && wait >= 0);
-    lock(b);
     if (c == CAUSE_NONE) {
         succeeded(b, now);
     } else if (cause_facts(c)->counts) {
@@ -295,6 +301,49 @@ void breaker_report(struct breaker *b, usec now, enum cause c, usec wait, uint32
     } else {
         said_nothing(b, now);
     }
+}
+
+void breaker_report(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter)
+{
+    lock(b);
+    report(b, now, c, wait, jitter);
+    if (cause_facts(c)->counts)
+        failed_for_real(b);
+    unlock(b);
+}
+
+/* ---- drills ---- */
+
+void breaker_report_drill(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter)
+{
+    lock(b);
+    if (b->state != BREAKER_CLOSED && b->drill != BREAKER_DRILL_OPENED) {
+        said_nothing(b, now); /* really broken, or on trial: no time to play */
+    } else {
+        report(b, now, c, wait, jitter);
+        if (b->state != BREAKER_CLOSED)
+            b->drill = BREAKER_DRILL_OPENED;
+        else if (b->drill == BREAKER_UNDRILLED && cause_facts(c)->counts)
+            b->drill = BREAKER_DRILL_COUNTED;
+    }
+    unlock(b);
+}
+
+void breaker_undo_drill(struct breaker *b)
+{
+    lock(b);
+    if (b->drill == BREAKER_DRILL_OPENED) {
+        if (b->state == BREAKER_OPEN)
+            enter(b, BREAKER_HALF_OPEN);
+        if (b->state == BREAKER_HALF_OPEN)
+            enter(b, BREAKER_CLOSED);
+        b->ramp = (struct ramp){0};
+    }
+    if (b->drill != BREAKER_UNDRILLED && b->state == BREAKER_CLOSED) {
+        b->failures_in_row = 0;
+        forget_window(b);
+    }
+    b->drill = BREAKER_UNDRILLED;
     unlock(b);
 }
 
@@ -330,7 +379,8 @@ bool breaker_save(struct breaker *b, usec now, usec wall, struct breaker_saved *
 {
     lock(b);
     /* Not CLOSED instead of OPEN: a forced trial under way has not shortened the time left. */
-    bool worth = b->state != BREAKER_CLOSED && b->retry_at > now;
+    bool worth =
+        b->state != BREAKER_CLOSED && b->retry_at > now && b->drill != BREAKER_DRILL_OPENED;
     if (worth)
         *out = (struct breaker_saved){wall + (b->retry_at - now), (uint32_t)b->last_cause,
                                       b->opened_in_row};

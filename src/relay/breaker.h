@@ -20,6 +20,12 @@ struct breaker_config {
 };
 extern const struct breaker_config breaker_config_default;
 
+enum breaker_drill { /* what failures that were committed on purpose have done to it */
+                     BREAKER_UNDRILLED,
+                     BREAKER_DRILL_COUNTED,
+                     BREAKER_DRILL_OPENED
+};
+
 struct breaker { /* embed it; the fields belong to breaker.c */
     pthread_mutex_t lock;
     struct breaker_config config;
@@ -32,6 +38,7 @@ struct breaker { /* embed it; the fields belong to breaker.c */
     usec retry_at, opened_at, trial_at;
     uint64_t opened_total;
     struct ramp ramp;
+    enum breaker_drill drill;
 };
 
 struct breaker_view {         /* a consistent copy for status, metrics, journal */
@@ -56,6 +63,12 @@ void breaker_force(struct breaker *b, usec now);
 /* c == CAUSE_NONE: success. wait: what the provider asked for (0 = nothing). jitter: uniform in [0,
  * 1000). */
 void breaker_report(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter);
+/* The same for a failure that was committed on purpose (fault_board.h): it counts like a real one
+ * until breaker_undo_drill. Of a target that is really out it says nothing. */
+void breaker_report_drill(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter);
+/* The drill is over: what its failures did is taken back. A breaker that they opened is closed and
+ * gets its whole share again, unless a real failure has been met since. */
+void breaker_undo_drill(struct breaker *b);
 void breaker_cancel(struct breaker *b,
                     usec now); /* the client left: says nothing about the target */
 struct breaker_view breaker_view(struct breaker *b, usec now);

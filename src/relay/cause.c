@@ -157,6 +157,25 @@ static const struct row rows[] = {
     {CAUSE_KEY_BAD, 400, 400, NULL, "^API key not valid", HEAD_ANY}, /* V: Gemini */
     {CAUSE_KEY_BAD, 400, 400, NULL, "^API key expired", HEAD_ANY},   /* V: Gemini */
 
+    /* ---- AWS names what happened (V: InvokeModel, common errors; also inside a stream) ---- */
+    {CAUSE_KEY_BAD, 400, 403, "UnrecognizedClientException", NULL, HEAD_ANY},
+    {CAUSE_KEY_BAD, 400, 403, "InvalidSignatureException", NULL, HEAD_ANY},
+    {CAUSE_KEY_BAD, 400, 403, "IncompleteSignatureException", NULL, HEAD_ANY},
+    {CAUSE_KEY_BAD, 400, 403, "MissingAuthenticationTokenException", NULL, HEAD_ANY},
+    {CAUSE_KEY_BAD, 400, 403, "ExpiredTokenException", NULL, HEAD_ANY},
+    {CAUSE_MODEL_GONE, 400, 404, "ResourceNotFoundException", NULL, HEAD_ANY},
+    {CAUSE_MODEL_GONE, 400, 400, "ValidationException", "^The provided model identifier is invalid",
+     HEAD_ANY},
+    {CAUSE_MODEL_GONE, 400, 400, "ValidationException", "^Invocation of model ID", HEAD_ANY},
+    {CAUSE_RATE_LIMITED, 0, 0, "ThrottlingException", NULL, HEAD_ANY},
+    {CAUSE_RATE_LIMITED, 0, 0, "ServiceQuotaExceededException", NULL, HEAD_ANY},
+    {CAUSE_OVERLOADED, 0, 0, "ModelNotReadyException", NULL, HEAD_ANY},
+    {CAUSE_OVERLOADED, 0, 0, "ServiceUnavailableException", NULL, HEAD_ANY},
+    {CAUSE_TRANSIENT, 0, 0, "ModelErrorException", NULL, HEAD_ANY}, /* 424 */
+    {CAUSE_TRANSIENT, 0, 0, "ModelStreamErrorException", NULL, HEAD_ANY},
+    {CAUSE_TRANSIENT, 0, 0, "ModelTimeoutException", NULL, HEAD_ANY}, /* 408 */
+    {CAUSE_TRANSIENT, 0, 0, "InternalServerException", NULL, HEAD_ANY},
+
     /* ---- the rest by status ---- */
     {CAUSE_ACCOUNT_GONE, 402, 402, NULL, NULL, HEAD_ANY}, /* L: H5 */
     {CAUSE_ACCOUNT_GONE, 403, 403, NULL, NULL, HEAD_ANY}, /* L: H5, E 2.7 */

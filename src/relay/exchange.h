@@ -11,9 +11,11 @@
 #include "dialect/dialect.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
+#include "relay/cloud.h"
+#include "relay/fault_board.h"
 #include "relay/gate.h"
-#include "relay/learned.h"
 #include "relay/hedge.h"
+#include "relay/learned.h"
 #include "relay/ledger.h"
 #include "relay/refused.h"
 #include "relay/seam.h"
@@ -25,9 +27,10 @@ struct relay_target { /* immutable while a request may use it */
     struct span path; /* base path and the dialect's own: "/v1/messages" */
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
-    struct origin *origin; /* of this worker's pool */
-    int64_t context;       /* tokens, as its operator says; 0 = what is known of its model */
-    struct gate *gate;     /* borrowed; NULL: it is not started by us */
+    struct origin *origin;     /* of this worker's pool */
+    const struct cloud *cloud; /* NULL: spoken to as its dialect has it; else `path` is unused */
+    int64_t context;           /* tokens, as its operator says; 0 = what is known of its model */
+    struct gate *gate;         /* borrowed; NULL: it is not started by us */
 };
 
 struct relay_link {
@@ -59,6 +62,7 @@ struct exchange_attempt {
     bool outrun;       /* another target asked beside it was the first to give content */
     int status;
     usec started, ended;
+    const char *injected; /* the fault that a drill committed here; NULL = none */
 };
 
 enum exchange_outcome {
@@ -114,20 +118,26 @@ struct exchange_report {
     struct chat_usage usage;
     usec started, first_content, ended; /* first_content: 0 = none */
     usec stall_max;                     /* longest wait between two content events */
+    uint64_t fault_serial; /* of the order (fault_board.h) by which it met a fault; 0 = none */
+    bool fault_released;   /* the order ended while the fault kept it waiting */
 };
 
 struct relay {
     struct loop *loop;
     struct pool *pool;
     struct budget *budget;
-    struct hedge *hedge;     /* shared by all workers; NULL: never */
-    struct refused *refused; /* shared by all workers; NULL: nothing is remembered */
-    struct learned *learned; /* what refusals taught; NULL: nothing is remembered */
+    struct hedge *hedge;        /* shared by all workers; NULL: never */
+    struct refused *refused;    /* shared by all workers; NULL: nothing is remembered */
+    struct learned *learned;    /* what refusals taught; NULL: nothing is remembered */
+    struct fault_board *faults; /* of drills; NULL: none can be on */
     struct relay_deadlines deadlines;
     bool reply_headers; /* x-hotspare-* */
     /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must
      * live as long as the request's arena: register what holds it with arena_on_free. */
     const struct relay_route *(*route_for)(void *ctx, struct request *r, struct span model);
+    /* The model of a request that names none, at a door where that is allowed: raw JSON string
+     * content, with the request's routing; empty: there is none. NULL: none ever. */
+    struct span (*default_model)(void *ctx);
     void (*on_done)(void *ctx, const struct exchange_report *report);
     void *ctx;
     struct buf scratch; /* init with relay_init */

@@ -1,9 +1,10 @@
 #pragma once
 /* Shared by exchange.c (the order of things), attempt.c (one try at one target), splice.c (going on
- * in the middle), clean.c (thinking a target refuses) and answer.c (what the client gets). Nobody
- * else includes it. */
+ * in the middle), clean.c (thinking a target refuses), inject.c (faults on purpose) and answer.c
+ * (what the client gets). Nobody else includes it. */
 #include "base/span.h"
 #include "http/sse.h"
+#include "relay/access_token.h"
 #include "relay/exchange.h"
 #include "relay/identity.h"
 #include "relay/pace.h"
@@ -12,6 +13,7 @@
 
 #define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
+#define REQUEST_ID_SIZE 32
 
 enum exchange_state {
     EX_IDLE,    /* between attempts; only while exchange.c decides */
@@ -48,7 +50,10 @@ struct attempt {
     bool reported;    /* its breaker has been told */
     bool entered;     /* its engine knows of it */
     struct pieces body;
-    struct span fields; /* request header lines, credentials last */
+    struct span path;        /* with its query */
+    struct token_wait token; /* of a cloud */
+    struct span access;      /* the token that was used */
+    struct span fields;      /* request header lines, credentials last */
     int status;
     bool streaming; /* a 2xx event stream is being read */
     bool paused;
@@ -58,11 +63,15 @@ struct attempt {
     const struct http_field *reply_fields;
     size_t reply_field_count;
     struct sse sse;
-    struct buf gathered; /* whole bodies */
+    struct cloud_stream *frames; /* NULL: the stream is plain server-sent events */
+    struct buf gathered;         /* whole bodies */
     struct reply_reader *reader;
     usec hedge_at; /* when another may be asked beside it; 0 = not */
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;
+    struct injection *injection; /* a drill's fault is between us and the target; else NULL */
+    uint64_t fault_serial;       /* it was committed, by this order; 0 = not (yet) */
+    bool fault_counts;           /* ... and counts for the circuit */
 };
 
 /* A tool call's events wait in `out`, from `from` on, until it is complete. */
@@ -157,6 +166,8 @@ struct exchange {
     bool writer_full; /* `out` reached its bound */
     bool error_told;  /* the target's own error event went through: none of ours follows */
     struct chat_error stream_error;
+    uint64_t fault_serial; /* of the first fault that was committed on it; 0 = none */
+    bool fault_released;   /* the drill ended while it was kept waiting */
     bool forwarded; /* bytes of an answer are with the client: no other target can take over */
     int status_sent;
 
@@ -164,8 +175,26 @@ struct exchange {
     usec started, deadline, ping_at, first_content, last_content, stall_max;
     struct exchange_attempt *attempts; /* grows in the arena: most exchanges need one */
     size_t attempt_count, attempt_cap;
-    char id[32];
+    char id[REQUEST_ID_SIZE];
 };
+
+/* exchange.c: also for errands */
+void request_id_make(struct loop *loop, char out[REQUEST_ID_SIZE]);
+struct outline_fault {
+    int status;
+    struct span text;
+};
+/* Reads just what routing needs of a body. model: raw, empty where it names none. False: *out_fault
+ * says what the caller did wrong. */
+bool outline_read(struct arena *a, struct span body, struct json_doc *doc, struct span *out_model,
+                  bool *out_stream, struct outline_fault *out_fault);
+struct span outline_no_route(struct arena *a, struct span model); /* what a 404 says; decoded */
+
+/* attempt.c: headers that pass on; also for errands */
+bool attempt_forwards_field(struct span name, bool rewritten); /* of the client's */
+/* Of the upstream's head, which ends with its call-back: copies. Returns how many. */
+size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
+                           const struct http_field **out);
 
 /* attempt.c */
 void attempt_begin(struct exchange *x, size_t link);
@@ -193,6 +222,11 @@ void rival_check(struct exchange *x, usec now); /* is one due, or late itself? *
 void rival_drop(struct exchange *x, enum hedge_end end);
 /* The exchange's own attempt is gone: the rival goes on in its place. False: there is none. */
 bool rival_take_over(struct exchange *x);
+
+/* inject.c: faults that a drill commits. Asked only while an order is in force. True: this attempt
+ * is met, and its events come from there. */
+bool inject_begin(struct exchange *x, const struct call_request *request);
+void inject_drop(struct injection *j);
 
 /* exchange.c */
 void exchange_log_failure(struct exchange *x, const struct failure *f);

@@ -98,8 +98,10 @@ static bool put(struct learned *l, struct span target, struct span model, enum l
                 usec until)
 {
     struct learned_entry e = {.fact = fact, .until = until};
-    memcpy(e.target, target.at, target.len);
-    memcpy(e.model, model.at, model.len);
+    if (target.len > 0)
+        memcpy(e.target, target.at, target.len);
+    if (model.len > 0)
+        memcpy(e.model, model.at, model.len);
     ssize_t known = find(l, target, model, fact);
     if (known >= 0)
         remove_at(l, (size_t)known);

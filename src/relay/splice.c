@@ -294,7 +294,8 @@ const struct chat_request *splice_request(struct exchange *x)
 bool splice_ask_in_words(struct exchange *x, const struct failure *f)
 {
     struct splice *s = &x->splice;
-    bool refused = f->status == 400 || f->status == 422;
+    bool refused = (f->status == 400 || f->status == 422) &&
+                   x->attempt.fault_serial == 0; /* a drill teaches nothing of its target */
     if (!s->active || s->in_words || !refused || x->ledger.text.len == 0 ||
         (s->asked_in_words & BIT(f->link)))
         return false;

@@ -1,13 +1,12 @@
 /* The admin doors: is it alive, can anybody answer, what do the numbers say. Own listener, loopback
  * by default.
  *
- * Host must be an address or localhost (rebinding); what changes state is a POST and wants no
- * foreign Origin. */
+ * Host must be an address or localhost (rebinding); what changes state is a POST or a DELETE and
+ * wants no foreign Origin. */
 #include "base/mem.h"
 #include "base/span.h"
-#include "json/json_write.h"
+#include "serve/admin_internal.h"
 #include "serve/engines.h"
-#include "serve/worker.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -15,7 +14,7 @@
 #define METRICS_MAX ((size_t)4 << 20)
 #define WORKERS_MAX 256
 
-static void reply_text(struct request *r, int status, const char *type, struct span body)
+void admin_reply(struct request *r, int status, const char *type, struct span body)
 {
     struct http_field fields[] = {{SPAN("content-type"), span_from(type)},
                                   {SPAN("cache-control"), SPAN("no-store")}};
@@ -80,11 +79,11 @@ static void readyz(struct worker *w, struct request *r)
     size_t count =
         view_links(routing_snapshot(w->routing), loop_now(w->loop), views, ARRAY_LEN(views));
     if (w->draining)
-        reply_text(r, 503, "text/plain", SPAN("draining\n"));
+        admin_reply(r, 503, "text/plain", SPAN("draining\n"));
     else if (!answering(views, count))
-        reply_text(r, 503, "text/plain", SPAN("no target can answer\n"));
+        admin_reply(r, 503, "text/plain", SPAN("no target can answer\n"));
     else
-        reply_text(r, 200, "text/plain", SPAN("ready\n"));
+        admin_reply(r, 200, "text/plain", SPAN("ready\n"));
 }
 
 static enum err write_states(struct worker *w, struct buf *out)
@@ -215,9 +214,11 @@ static void metrics_door(struct worker *w, struct request *r)
     if (e == ERR_OK)
         e = write_process(w, &out);
     if (e == ERR_OK)
-        reply_text(r, 200, "text/plain; version=0.0.4", buf_span(&out));
+        e = fault_write_metrics(w, &out);
+    if (e == ERR_OK)
+        admin_reply(r, 200, "text/plain; version=0.0.4", buf_span(&out));
     else
-        reply_text(r, 500, "text/plain", SPAN("the metrics are larger than 4 MiB\n"));
+        admin_reply(r, 500, "text/plain", SPAN("the metrics are larger than 4 MiB\n"));
     buf_deinit(&out);
 }
 
@@ -345,6 +346,8 @@ static void status_door(struct worker *w, struct request *r)
         jw_null(&j);
     jw_key(&j, "lead_answering");
     jw_bool(&j, now && now == &views[0]);
+    jw_key(&j, "fault"); /* that a drill commits now */
+    fault_write_status(w, &j);
     jw_key(&j, "targets");
     jw_array(&j);
     for (size_t i = 0; i < count; i++)
@@ -355,7 +358,7 @@ static void status_door(struct worker *w, struct request *r)
     jw_key(&j, "learned");
     write_learned(&j, &w->service->learned, loop_wall(w->loop));
     jw_object_end(&j);
-    reply_text(r, 200, "application/json", pieces_flatten(&body, request_arena(r)));
+    admin_reply(r, 200, "application/json", pieces_flatten(&body, request_arena(r)));
 }
 
 static bool host_allowed(struct request *r)
@@ -383,7 +386,7 @@ static void act(struct request *r, int signum)
 {
     (void)kill(getpid(),
                signum); /* the main thread reloads and drains; one path for signal and door */
-    reply_text(r, 202, "application/json", SPAN("{\"accepted\":true}\n"));
+    admin_reply(r, 202, "application/json", SPAN("{\"accepted\":true}\n"));
 }
 
 static void on_request(void *ctx, struct request *r)
@@ -391,10 +394,11 @@ static void on_request(void *ctx, struct request *r)
     struct worker *w = ctx;
     struct span path = request_path(r), method = request_head(r)->method;
     bool get = span_is(method, "GET") || span_is(method, "HEAD"), post = span_is(method, "POST");
-    if (!host_allowed(r) || (post && !same_origin(r)))
-        reply_text(r, 403, "text/plain", SPAN("this Host or Origin is not served here\n"));
+    bool del = span_is(method, "DELETE");
+    if (!host_allowed(r) || ((post || del) && !same_origin(r)))
+        admin_reply(r, 403, "text/plain", SPAN("this Host or Origin is not served here\n"));
     else if (get && span_is(path, "/livez"))
-        reply_text(r, 200, "text/plain", SPAN("alive\n"));
+        admin_reply(r, 200, "text/plain", SPAN("alive\n"));
     else if (get && span_is(path, "/readyz"))
         readyz(w, r);
     else if (get && span_is(path, "/metrics"))
@@ -405,9 +409,12 @@ static void on_request(void *ctx, struct request *r)
         act(r, SIGHUP);
     else if (post && span_is(path, "/api/drain"))
         act(r, SIGTERM);
+    else if (span_is(path, "/api/fault") && (get || post || del))
+        (get ? fault_door_get : post ? fault_door_post : fault_door_delete)(w, r);
     else
-        reply_text(r, 404, "text/plain",
-                   SPAN("GET /livez /readyz /metrics /api/status; POST /api/reload /api/drain\n"));
+        admin_reply(r, 404, "text/plain",
+                    SPAN("GET /livez /readyz /metrics /api/status /api/fault; POST /api/reload "
+                         "/api/drain /api/fault; DELETE /api/fault\n"));
 }
 
 static void on_gone(void *ctx, struct request *r)

@@ -97,12 +97,28 @@ struct config *config_ref(struct config *c)
     return c;
 }
 
+void config_target_secrets(struct config_target *t,
+                           struct config_secret *out[CONFIG_TARGET_SECRETS])
+{
+    struct config_secret *all[CONFIG_TARGET_SECRETS] = {&t->key, &t->access_key, &t->secret_key,
+                                                        &t->session_token, &t->service_account};
+    memcpy(out, all, sizeof all);
+}
+
+static void wipe_target(struct config_target *t)
+{
+    struct config_secret *all[CONFIG_TARGET_SECRETS];
+    config_target_secrets(t, all);
+    for (size_t i = 0; i < CONFIG_TARGET_SECRETS; i++)
+        secret_wipe(&all[i]->value);
+}
+
 void config_unref(struct config *c)
 {
     if (!c || __atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) > 1)
         return;
     for (size_t i = 0; i < c->target_count; i++)
-        secret_wipe(&c->targets[i].key.value);
+        wipe_target(&c->targets[i]);
     for (size_t i = 0; i < c->key_count; i++)
         secret_wipe(&c->keys[i].key.value);
     arena_deinit(&c->arena);

@@ -24,8 +24,12 @@ struct config_target {
     struct url url; /* filled from the kind's default when not given */
     const char *url_text;
     struct config_secret key; /* bound to url's origin */
-    const char *ca;           /* CA file or NULL */
-    const char *model; /* default model of a chain entry without one; NULL = the client's name */
+    /* Bedrock: keys that sign, where there is no `key`; Vertex: an account's JSON document */
+    struct config_secret access_key, secret_key, session_token, service_account;
+    const char *region;  /* of a cloud; NULL for other kinds */
+    const char *project; /* Vertex; NULL = the service account's own */
+    const char *ca;      /* CA file or NULL */
+    const char *model;   /* default model of a chain entry without one; NULL = the client's name */
     enum dialect_id dialect; /* what is spoken to it */
     uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
     bool bearer;      /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
@@ -88,6 +92,11 @@ struct config {
     bool log_requests;      /* access log; on */
     const char *access_log; /* "-" = stdout; path; NULL = stderr */
     const char *state_dir;  /* NULL = no persistence */
+    struct {
+        unsigned kind; /* 0 = not declared, else 1 + enum use_kind (local/licence.h) */
+        uint32_t users, revenue_million; /* 0 = not said; revenue in USD a year */
+        const char *region;              /* NULL = not said */
+    } use;
     size_t breaker_count;
     struct config_origin *origins; /* one per row of the table; for config_show */
 };

@@ -98,6 +98,10 @@ void config_check(struct config_reader *r)
                  c->deadlines.total);
     check_within(r, "deadlines.stall", c->deadlines.stall, "deadlines.total", c->deadlines.total);
     check_within(r, "breaker.open", c->breaker.open, "breaker.max_open", c->breaker.open_max);
+    if (!c->use.kind && (c->use.users || c->use.revenue_million || c->use.region))
+        config_complain(r, mark_of(r, "use"), false,
+                        "add kind: research, internal, product or api-service",
+                        "use: says for how many or where, and not what for");
     if (c->body_max > c->body_memory)
         config_complain(r, mark_of(r, "body_max"), false, "make it smaller, or body_memory larger",
                         "body_max: larger than body_memory");

@@ -44,7 +44,7 @@ static void set_key(struct config_reader *r, struct config_target *t, const char
 {
     t->key = (struct config_secret){.form = SECRET_ENV, .source = span_from(name)};
     (void)snprintf(r->path, sizeof(r->path), "targets.%s.key", t->name);
-    config_resolve(r, (struct config_mark){0, 0}, &t->key);
+    config_resolve(r, (struct config_mark){0, 0}, &t->key, false);
     r->path[0] = '\0';
 }
 

@@ -2,6 +2,7 @@
 /* Shared by the config*.c files only: the table, the tree a YAML file becomes, and the reader that
  * turns one into a configuration while collecting every problem. */
 #include "base/span.h"
+#include "local/facts.h"
 #include "serve/config.h"
 
 /* ---- the table (config_table.c) ---- */
@@ -22,6 +23,7 @@ enum config_type {
     CONFIG_KIND,
     CONFIG_SPEAKS,
     CONFIG_AUTH,
+    CONFIG_USE,      /* 0 not declared, else 1 + enum use_kind */
     CONFIG_START,
     CONFIG_DURATION, /* usec */
     CONFIG_SIZE,     /* size_t */
@@ -35,6 +37,7 @@ struct config_row {
     const char *fallback; /* as it would be written; NULL: none */
     uint64_t least, most; /* of durations (usec), sizes and counts */
     size_t offset;        /* in struct config, config_target, config_route */
+    bool lines;           /* a secret that is a document: blanks and line ends are its own */
     bool required;        /* inside its section */
     bool restart;         /* a reload leaves the old value in force */
     const char *help;
@@ -123,8 +126,9 @@ struct config_reader {
     size_t problem_count, problem_cap, error_count;
     struct config_node *root;     /* NULL: no file */
     struct config_node **targets; /* of the file, by target index; NULL: no file */
-    bool *target_bad; /* complained about already: checks that build on it are left out */
-    char path[512];   /* of the value being read, for messages */
+    bool *target_bad;    /* complained about already: checks that build on it are left out */
+    struct facts *facts; /* of models and licences; read when a use is declared */
+    char path[512];      /* of the value being read, for messages */
 };
 
 /* Reads s->text into r->root, complaining as it goes; r->root stays NULL when there is nothing to
@@ -141,16 +145,35 @@ struct span config_printf(struct config_reader *r, const char *format, ...) PRIN
 
 /* config_read.c: walks r->root into r->c. */
 void config_walk(struct config_reader *r);
-/* config_secret.c: finds a secret's value, or complains. */
-void config_resolve(struct config_reader *r, struct config_mark at, struct config_secret *secret);
+/* config_secret.c: finds a secret's value, or complains. lines: as config_row. */
+void config_resolve(struct config_reader *r, struct config_mark at, struct config_secret *secret,
+                    bool lines);
+/* The target's secrets, for whom treats them all alike. */
+#define CONFIG_TARGET_SECRETS 5
+void config_target_secrets(struct config_target *t,
+                           struct config_secret *out[CONFIG_TARGET_SECRETS]);
 /* Complains when a file that the configuration names cannot be opened. */
 void config_check_file(struct config_reader *r, struct config_mark at, const char *path);
 /* config_env.c: targets and one route from keys in the environment and from engines found. */
 void config_from_environment(struct config_reader *r);
 /* config_target.c: what follows from a target's kind; checks of its URL and key. */
 void config_finish_targets(struct config_reader *r);
+static inline bool config_is_cloud(const struct config_target *t)
+{
+    return t->kind == TARGET_BEDROCK || t->kind == TARGET_VERTEX;
+}
+/* config_cloud.c: region, URL and credentials of Bedrock and Vertex. */
+void config_cloud_region(struct config_reader *r, struct config_target *t, struct config_mark at);
+void config_cloud_keys(struct config_reader *r, struct config_target *t, struct config_mark at);
+/* A target of another kind has none of their keys. node: of its mapping. */
+void config_cloud_refuse(struct config_reader *r, const struct config_target *t,
+                         const struct config_node *node);
 /* config_route.c: chains to targets, the default route, breakers. */
 void config_finish_routes(struct config_reader *r);
+/* config_use.c: complains when the licence of the link's model forbids the declared use, and warns
+ * when it must be asked about. Reads only the built-in facts. */
+void config_check_use(struct config_reader *r, struct config_mark at,
+                      const struct config_link *link);
 /* config_check.c: listeners, TLS, deadlines, breaker. */
 void config_check(struct config_reader *r);
 /* Would requests to that host and port come back to this gateway? */

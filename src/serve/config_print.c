@@ -93,7 +93,7 @@ static bool is_told(const struct config_row *row, const struct config_target *t)
     case CONFIG_SPEAKS:
         return config_kind(t->kind)->choose_dialect;
     case CONFIG_AUTH:
-        return t->bearer && t->dialect == DIALECT_ANTHROPIC;
+        return t->bearer && t->dialect == DIALECT_ANTHROPIC && !config_is_cloud(t);
     case CONFIG_BOOL:
         return t->plain_http;
     case CONFIG_COUNT:
@@ -129,7 +129,7 @@ static void show_target(const struct show *s, const struct config_target *t)
         config_put(s->out, "    %s: ", name.at);
         (void)config_write_value(row, t, s->out);
         if (row->type == CONFIG_SECRET)
-            end_secret_line(s, &t->key);
+            end_secret_line(s, (const void *)((const char *)t + row->offset));
         else
             config_put(s->out, "\n");
     }
@@ -209,6 +209,7 @@ static const char *type_text(enum config_type t)
         return "true or false";
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
+    case CONFIG_USE:
     case CONFIG_AUTH:
     case CONFIG_START:
         return "word";

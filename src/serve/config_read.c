@@ -118,7 +118,7 @@ static void read_scalar(struct config_reader *r, const struct config_row *row,
     }
     note_origin(r, row, n->line);
     if (row->type == CONFIG_SECRET)
-        config_resolve(r, config_mark_of(n), (void *)((char *)base + row->offset));
+        config_resolve(r, config_mark_of(n), (void *)((char *)base + row->offset), row->lines);
 }
 
 static bool check_name(struct config_reader *r, const struct config_node *n)

@@ -27,19 +27,19 @@ static size_t word_len(struct span s)
     return n;
 }
 
-/* From how many bytes on a value under this name is taken for a secret: always under `key`, never
- * under another key of the table, and when it is long under a name that nobody knows, which may be
- * a misspelled key or a client's name. */
+/* From how many bytes on a value under this name is taken for a secret: always under `key` and
+ * its like, never under another key of the table, and when it is long under a name that nobody
+ * knows, which may be a misspelled key or a client's name. */
 static size_t secret_from(struct span word)
 {
     while (word.len && memchr(":\"'", word.at[word.len - 1], 3))
         word.len--;
-    if (span_is(word, "key"))
+    if (span_is(word, "key")) /* also a TLS key's, whose path is no secret */
         return 1;
     for (size_t i = 0; i < config_row_count; i++) {
         const char *dot = strrchr(config_rows[i].path, '.');
         if (span_is(word, dot ? dot + 1 : config_rows[i].path))
-            return SIZE_MAX;
+            return config_rows[i].type == CONFIG_SECRET ? 1 : SIZE_MAX;
     }
     return 16;
 }

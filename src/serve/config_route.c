@@ -51,7 +51,8 @@ static void check_model(struct config_reader *r, struct config_mark at,
     bool bad = r->target_bad && r->target_bad[link->target];
     if (bad || link->model || !route->match ||
         !span_starts(span_from(route->match), SPAN("claude")) ||
-        !config_kind(t->kind)->wants_model || t->dialect == DIALECT_ANTHROPIC)
+        !config_kind(t->kind)->wants_model ||
+        (t->dialect == DIALECT_ANTHROPIC && !config_is_cloud(t)))
         return;
     config_complain(r, at, true, config_printf(r, "write %s/MODEL", t->name).at,
                     "%s: %s will be asked for the client's model name", r->path, t->name);
@@ -94,6 +95,7 @@ static void add_link(struct config_reader *r, struct config_route *route,
         return;
     }
     check_model(r, at, route, &link);
+    config_check_use(r, at, &link);
     route->links[route->link_count++] = link;
 }
 
@@ -140,9 +142,13 @@ static void add_default_route(struct config_reader *r)
     if (c->target_count > CONFIG_CHAIN_MAX)
         config_complain(r, (struct config_mark){0, 0}, false, "add models: and write the chains",
                         "models: more targets than one chain can have");
-    for (size_t i = 0; i < c->target_count && i < CONFIG_CHAIN_MAX; i++)
-        c->routes[0].links[c->routes[0].link_count++] =
-            (struct config_link){.target = i, .model = c->targets[i].model};
+    for (size_t i = 0; i < c->target_count && i < CONFIG_CHAIN_MAX; i++) {
+        struct config_link link = {.target = i, .model = c->targets[i].model};
+        struct config_mark none = {0, 0};
+        (void)snprintf(r->path, sizeof(r->path), "targets.%s", c->targets[i].name);
+        config_check_use(r, r->targets ? config_mark_key(r->targets[i]) : none, &link);
+        c->routes[0].links[c->routes[0].link_count++] = link;
+    }
 }
 
 static void warn_of_unused(struct config_reader *r)

@@ -123,6 +123,7 @@ static void write_type(struct json_out *w, const struct config_row *row)
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
     case CONFIG_AUTH:
+    case CONFIG_USE:
     case CONFIG_START:
         write_words(w, row);
         break;

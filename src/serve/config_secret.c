@@ -67,31 +67,32 @@ static bool is_sendable(struct span s)
 }
 
 static void check(struct config_reader *r, struct config_mark at, struct span value,
-                  struct config_secret *secret)
+                  struct config_secret *secret, bool lines)
 {
     if (value.len == 0)
         missing(r, at, "give it a value", "the secret is empty");
     else if (value.len > SECRET_BYTES_MAX)
         missing(r, at, NULL, "the secret is longer than 8 KiB");
-    else if (!is_sendable(value))
+    else if (!lines && !is_sendable(value))
         missing(r, at, "a key is one word of visible ASCII characters",
                 "the secret holds blanks, control or non-ASCII bytes");
     else if (r->s->resolve_secrets && secret->form != SECRET_LITERAL)
         secret->value = secret_copy(value);
 }
 
-void config_resolve(struct config_reader *r, struct config_mark at, struct config_secret *secret)
+void config_resolve(struct config_reader *r, struct config_mark at, struct config_secret *secret,
+                    bool lines)
 {
     char value[SECRET_BYTES_MAX + 1];
     size_t len = 0;
     if (secret->form == SECRET_LITERAL) {
         config_complain(r, at, true, "write env:NAME or file:/path, and keep the key there",
                         "%s: a key written into the file", r->path);
-        check(r, at, (struct span){secret->value.at, secret->value.len}, secret);
+        check(r, at, (struct span){secret->value.at, secret->value.len}, secret, lines);
         return;
     }
     if (fetch(r, at, secret, value, &len))
-        check(r, at, span_trim((struct span){value, len}), secret);
+        check(r, at, span_trim((struct span){value, len}), secret, lines);
     explicit_bzero(value, sizeof(value));
 }
 

@@ -1,6 +1,7 @@
 /* The one table of the configuration: what each key is called, what it may hold, what it is without
  * being given, and what it means. Reading, checking, `config explain`, the JSON schema and the
  * manual page come from here. Parents stand before their children. */
+#include "local/licence.h"
 #include "serve/config_internal.h"
 
 #define MS USEC_PER_MS
@@ -42,6 +43,23 @@ const struct config_row config_rows[] = {
     {"targets.*.key", CONFIG_SECRET, .offset = IN_TARGET(key),
      .help = "Its API key: env:NAME, file:/path, or cred:ID (systemd credential). Sent to this "
              "target's URL and nowhere else."},
+    {"targets.*.region", CONFIG_TEXT, .offset = IN_TARGET(region),
+     .help = "Where a cloud answers: us-east-1 for Bedrock, us-east5 or global for Vertex. Without "
+             "it: AWS_REGION for Bedrock, global for Vertex."},
+    {"targets.*.access_key", CONFIG_SECRET, .offset = IN_TARGET(access_key),
+     .help = "Bedrock: the AWS access key id that signs requests. Without it and without key: "
+             "env:AWS_BEARER_TOKEN_BEDROCK as key when there is one, else the AWS_ environment "
+             "variables."},
+    {"targets.*.secret_key", CONFIG_SECRET, .offset = IN_TARGET(secret_key),
+     .help = "Bedrock: the secret access key that belongs to access_key. Never sent."},
+    {"targets.*.session_token", CONFIG_SECRET, .offset = IN_TARGET(session_token),
+     .help = "Bedrock: the session token of temporary credentials."},
+    {"targets.*.service_account", CONFIG_SECRET, .offset = IN_TARGET(service_account),
+     .lines = true,
+     .help = "Vertex: the service account's key, a JSON document: file:/path/key.json. Access "
+             "tokens are fetched with it and renewed in time."},
+    {"targets.*.project", CONFIG_TEXT, .offset = IN_TARGET(project),
+     .help = "Vertex: the Google Cloud project. Without it: the service account's."},
     {"targets.*.auth", CONFIG_AUTH, .offset = IN_TARGET(bearer),
      .help = "How the key is sent. Without it: x-api-key to Claude, else Authorization: Bearer."},
     {"targets.*.ca", CONFIG_FILE, .offset = IN_TARGET(ca),
@@ -127,6 +145,18 @@ const struct config_row config_rows[] = {
     {"return.sticky", CONFIG_BOOL, "true", 0, 0, IN_CONFIG(sticky),
      .help = "Conversations go on with the target that last answered them while it is healthy. "
              "false: each request goes to the first healthy target that the ramp lets it to."},
+    {"use", CONFIG_SECTION,
+     .help = "What the models of your own are used for. With it, a chain that names one whose "
+             "licence forbids that is refused; hotspare licence tells why."},
+    {"use.kind", CONFIG_USE, .offset = IN_CONFIG(use.kind),
+     .help = "Whom the answers are for: research, the company itself, its product's users, or "
+             "others who call it as a service."},
+    {"use.users", CONFIG_COUNT, "0", 0, 4294967295u, IN_CONFIG(use.users),
+     .help = "Monthly active users of the company and its affiliates. 0: not said."},
+    {"use.revenue_million", CONFIG_COUNT, "0", 0, 4294967295u, IN_CONFIG(use.revenue_million),
+     .help = "Their revenue a year, in millions of USD. 0: not said."},
+    {"use.region", CONFIG_TEXT, .offset = IN_CONFIG(use.region),
+     .help = "Where the company is: EU, UK, US, or a country's two letters."},
     {"body_max", CONFIG_SIZE, "32MiB", 1024, MIB(256), IN_CONFIG(body_max), .restart = true,
      .help = "Largest request body. Each is held until its request is answered, so that any target "
              "can get it."},
@@ -214,6 +244,10 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
         out[n++] = "x-api-key";
         out[n++] = "bearer";
         break;
+    case CONFIG_USE:
+        for (; n < USE_KIND_COUNT; n++)
+            out[n] = use_kind_name((enum use_kind)n);
+        break;
     case CONFIG_BOOL:
         out[n++] = "false";
         out[n++] = "true";
@@ -230,8 +264,7 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
 
 bool config_kind_is_planned(struct span word)
 {
-    return span_is(word, "azure-openai") || span_is(word, "gemini") || span_is(word, "bedrock") ||
-           span_is(word, "vertex");
+    return span_is(word, "azure-openai") || span_is(word, "gemini");
 }
 
 const struct config_kind *config_kind(enum target_kind k)
@@ -248,6 +281,8 @@ const struct config_kind *config_kind(enum target_kind k)
         [TARGET_OLLAMA] = {"http://127.0.0.1:11434/v1", DIALECT_OPENAI_CHAT, .wants_model = true},
         [TARGET_MISTRAL] = {"https://api.mistral.ai/v1", DIALECT_OPENAI_CHAT, .wants_key = true,
                             .wants_model = true},
+        [TARGET_BEDROCK] = {NULL, DIALECT_ANTHROPIC, .wants_model = true},
+        [TARGET_VERTEX] = {NULL, DIALECT_ANTHROPIC, .wants_model = false},
         [TARGET_STANDIN] = {NULL, DIALECT_ANTHROPIC, .choose_dialect = true},
         [TARGET_COMMAND] = {"http://127.0.0.1:8000/v1", DIALECT_OPENAI_CHAT,
                             .choose_dialect = true},

@@ -52,7 +52,11 @@ static void normalise_url(struct at *a)
 static bool finish_url(struct at *a)
 {
     struct config_reader *r = a->r;
+    if (config_is_cloud(a->t))
+        config_cloud_region(r, a->t, mark_of(a, given(a, "region") ? "region" : "kind"));
     if (!a->t->url_text && !a->kind->url) {
+        if (config_is_cloud(a->t))
+            return false; /* its region was complained about */
         config_complain(r, mark_of(a, "kind"), false, "add url: http://host:port",
                         "%s: kind %s has no URL of its own", r->path, target_kind_name(a->t->kind));
         return false;
@@ -86,6 +90,13 @@ static void finish_dialect(struct at *a)
 static void finish_key(struct at *a)
 {
     struct config_target *t = a->t;
+    if (config_is_cloud(t) && given(a, "auth"))
+        config_complain(a->r, mark_of(a, "auth"), false, "remove it",
+                        "%s.auth: how a cloud is sent its credentials is known", a->r->path);
+    if (config_is_cloud(t))
+        config_cloud_keys(a->r, t, mark_of(a, "kind"));
+    else
+        config_cloud_refuse(a->r, t, a->node);
     if (t->dialect != DIALECT_ANTHROPIC) {
         if (given(a, "auth") && !t->bearer)
             config_complain(a->r, mark_of(a, "auth"), false, "remove it",

@@ -294,6 +294,7 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
     case CONFIG_KIND:
     case CONFIG_SPEAKS:
     case CONFIG_AUTH:
+    case CONFIG_USE:
     case CONFIG_START:
     case CONFIG_BOOL:
         if (!read_word(row, a, text, &word, out))
@@ -304,6 +305,8 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
             *(enum engine_start *)at = (enum engine_start)word;
         else if (row->type == CONFIG_SPEAKS)
             *(enum dialect_id *)at = word ? DIALECT_OPENAI_CHAT : DIALECT_ANTHROPIC;
+        else if (row->type == CONFIG_USE)
+            *(unsigned *)at = (unsigned)word + 1;
         else
             *(bool *)at = word != 0;
         return true;
@@ -426,6 +429,9 @@ bool config_write_value(const struct config_row *row, const void *base, struct b
         return write_optional(words[*(const enum target_kind *)at], out);
     case CONFIG_SPEAKS:
         return write_optional(words[*(const enum dialect_id *)at != DIALECT_ANTHROPIC], out);
+    case CONFIG_USE:
+        n = *(const unsigned *)at;
+        return write_optional(n ? words[n - 1] : NULL, out);
     case CONFIG_START:
         return write_optional(words[*(const enum engine_start *)at], out);
     case CONFIG_WORDS:

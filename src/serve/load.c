@@ -95,9 +95,13 @@ static enum err read_file(struct loaded *l, mode_t *out_mode, const char **out_w
 
 static bool holds_literal_secret(const struct config *c)
 {
-    for (size_t i = 0; i < c->target_count; i++)
-        if (c->targets[i].key.form == SECRET_LITERAL)
+    for (size_t i = 0; i < c->target_count; i++) {
+        const struct config_target *t = &c->targets[i];
+        if (t->key.form == SECRET_LITERAL || t->access_key.form == SECRET_LITERAL ||
+            t->secret_key.form == SECRET_LITERAL || t->session_token.form == SECRET_LITERAL ||
+            t->service_account.form == SECRET_LITERAL)
             return true;
+    }
     for (size_t i = 0; i < c->key_count; i++)
         if (c->keys[i].key.form == SECRET_LITERAL)
             return true;

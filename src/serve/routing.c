@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "json/json_write.h"
+#include "relay/access_token.h"
+#include "serve/models.h"
 #include "serve/worker.h"
 
 struct routing {
@@ -13,10 +15,81 @@ struct routing {
     struct snapshot *snapshot;
     struct arena arena;
     struct relay_target *targets;
+    struct access_token **tokens; /* one per target; NULL where it needs none */
     struct relay_route *routes;
+    struct span default_model;
 };
 
-static void make_target(struct routing *r, size_t i, struct pool *pool)
+static struct span secret_span(const struct config_secret *s)
+{
+    return (struct span){s->value.at, s->value.len};
+}
+
+static const struct cloud *make_bedrock(struct routing *r, size_t i, const struct origin *origin)
+{
+    const struct config_target *from = &r->snapshot->config->targets[i];
+    struct cloud *c = arena_new(&r->arena, struct cloud);
+    *c = (struct cloud){
+        .kind = TARGET_BEDROCK,
+        .base = arena_printf(&r->arena, "%.*s/model/", SPAN_FMT(from->url.path)),
+        .host = origin_host(origin),
+        .region = span_from(from->region),
+        .aws = {secret_span(&from->access_key), secret_span(&from->secret_key),
+                secret_span(&from->session_token)},
+    };
+    return c;
+}
+
+static struct span encoded(struct arena *a, struct span text)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    if (sigv4_encode(text, false, &b) != ERR_OK)
+        buf_reset(&b); /* longer than any project's id */
+    struct span kept = arena_copy(a, buf_span(&b));
+    buf_deinit(&b);
+    return kept;
+}
+
+static struct access_token *make_token(struct routing *r, size_t i, struct worker *w)
+{
+    const struct service_account *account = r->snapshot->accounts[i];
+    if (!account)
+        return NULL;
+    const struct url *url = service_account_token_url(account);
+    struct origin *o = pool_origin(w->pool, url, url->tls ? r->snapshot->tls[i] : NULL);
+    return access_token_new(w->loop, w->pool, o, account);
+}
+
+static const struct cloud *make_vertex(struct routing *r, size_t i)
+{
+    const struct config_target *from = &r->snapshot->config->targets[i];
+    struct span project = from->project ? span_from(from->project)
+                                        : service_account_project(r->snapshot->accounts[i]);
+    struct cloud *c = arena_new(&r->arena, struct cloud);
+    *c = (struct cloud){
+        .kind = TARGET_VERTEX,
+        .base = arena_printf(
+            &r->arena, "%.*s/v1/projects/%.*s/locations/%s/publishers/anthropic/models/",
+            SPAN_FMT(from->url.path), SPAN_FMT(encoded(&r->arena, project)), from->region),
+        .token = r->tokens[i],
+    };
+    return c;
+}
+
+static const struct cloud *make_cloud(struct routing *r, size_t i, const struct origin *origin)
+{
+    switch (r->snapshot->config->targets[i].kind) {
+    case TARGET_BEDROCK:
+        return make_bedrock(r, i, origin);
+    case TARGET_VERTEX:
+        return make_vertex(r, i);
+    default:
+        return NULL;
+    }
+}
+
+static void make_target(struct routing *r, size_t i, struct worker *w)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
     const struct dialect *dialect = dialect_by_id(from->dialect);
@@ -30,10 +103,12 @@ static void make_target(struct routing *r, size_t i, struct pool *pool)
         .dialect = dialect,
         .path = arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect->path),
         .credentials = r->snapshot->credentials[i],
-        .origin = pool_origin(pool, &from->url, r->snapshot->tls[i]),
+        .origin = pool_origin(w->pool, &from->url, from->url.tls ? r->snapshot->tls[i] : NULL),
         .context = from->context,
         .gate = r->snapshot->gates[i],
     };
+    r->tokens[i] = make_token(r, i, w);
+    r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */
@@ -65,18 +140,20 @@ static void make_route(struct routing *r, size_t i)
     }
 }
 
-struct routing *routing_new(struct snapshot *s, struct pool *pool)
+struct routing *routing_new(struct snapshot *s, struct worker *w)
 {
     struct routing *r = mem_new(struct routing);
     r->refs = 1;
     r->snapshot = s;
     arena_init(&r->arena, (size_t)16 << 20);
     r->targets = arena_array(&r->arena, struct relay_target, s->config->target_count);
+    r->tokens = arena_array(&r->arena, struct access_token *, s->config->target_count);
     r->routes = arena_array(&r->arena, struct relay_route, s->config->route_count);
     for (size_t i = 0; i < s->config->target_count; i++)
-        make_target(r, i, pool);
+        make_target(r, i, w);
     for (size_t i = 0; i < s->config->route_count; i++)
         make_route(r, i);
+    r->default_model = json_content(&r->arena, models_default(s->config));
     return r;
 }
 
@@ -90,8 +167,10 @@ void routing_unref(struct routing *r)
 {
     if (!r || --r->refs > 0)
         return;
-    for (size_t i = 0; i < r->snapshot->config->target_count; i++)
+    for (size_t i = 0; i < r->snapshot->config->target_count; i++) {
         pool_origin_release(r->targets[i].origin);
+        access_token_free(r->tokens[i]);
+    }
     snapshot_unref(r->snapshot);
     arena_deinit(&r->arena);
     mem_free(r);
@@ -106,4 +185,9 @@ const struct relay_route *routing_find(struct routing *r, struct span model)
 struct snapshot *routing_snapshot(const struct routing *r)
 {
     return r->snapshot;
+}
+
+struct span routing_default_model(const struct routing *r)
+{
+    return r->default_model;
 }

@@ -79,12 +79,15 @@ static const char *key_origin(const struct config_target *t, char *out, size_t c
 {
     static const char *const forms[] = {
         [SECRET_ENV] = "env", [SECRET_FILE] = "file", [SECRET_CRED] = "cred"};
-    if (t->key.form == SECRET_NONE)
+    const struct config_secret *key = t->key.form          ? &t->key
+                                      : t->access_key.form ? &t->access_key
+                                                           : &t->service_account;
+    if (key->form == SECRET_NONE)
         return "no key";
-    if (t->key.form == SECRET_LITERAL)
+    if (key->form == SECRET_LITERAL)
         return "key: written in the file";
-    (void)snprintf(out, cap, "key: %s %.*s", forms[t->key.form],
-                   SPAN_FMT(t->key.source)); /* a cut name is fine */
+    (void)snprintf(out, cap, "key: %s %.*s", forms[key->form],
+                   SPAN_FMT(key->source)); /* a cut name is fine */
     return out;
 }
 

@@ -33,6 +33,7 @@ void service_init(struct service *s, usec wall)
     learned_init(&s->learned);
     metrics_names_init(&s->names);
     s->engines = engines_new();
+    fault_board_init(&s->faults, seed);
 }
 
 static void free_breakers(struct named_breaker *b)
@@ -55,6 +56,7 @@ void service_deinit(struct service *s)
     learned_deinit(&s->learned);
     metrics_names_deinit(&s->names);
     refused_deinit(&s->refused);
+    fault_board_deinit(&s->faults);
     pthread_mutex_destroy(&s->lock);
 }
 
@@ -75,6 +77,7 @@ void snapshot_unref(struct snapshot *s)
         if (s->tls[i])
             tls_client_unref(s->tls[i]);
         wipe_span(s->credentials[i]);
+        service_account_free(s->accounts[i]);
     }
     if (s->api_tls)
         tls_server_unref(s->api_tls);
@@ -89,6 +92,7 @@ void snapshot_unref(struct snapshot *s)
     mem_free(s->tls);
     mem_free(s->ca_marks);
     mem_free(s->credentials);
+    mem_free(s->accounts);
     mem_free(s->target_ids);
     mem_free(s->gates);
     config_unref(s->config);
@@ -208,6 +212,33 @@ static struct tls_client *known_tls(const struct snapshot *snap, size_t i,
     return NULL;
 }
 
+/* A token endpoint is trusted by the same authorities as the target. */
+static bool fetches_by_tls(const struct service_account *a)
+{
+    return a && service_account_token_url(a)->tls;
+}
+
+static enum err open_accounts(struct snapshot *snap, char why[256])
+{
+    for (size_t i = 0; i < snap->config->target_count; i++) {
+        const struct config_target *t = &snap->config->targets[i];
+        char reason[256];
+        if (t->service_account.value.len == 0)
+            continue;
+        struct span text = {t->service_account.value.at, t->service_account.value.len};
+        enum err e = service_account_new(text, &snap->accounts[i], reason);
+        if (e == ERR_OK && !t->project && service_account_project(snap->accounts[i]).len == 0) {
+            (void)snprintf(reason, sizeof reason, "add project: the service account names none");
+            e = ERR_INVALID;
+        }
+        if (e != ERR_OK) {
+            (void)snprintf(why, 256, "targets.%s: %.180s", t->name, reason);
+            return e;
+        }
+    }
+    return ERR_OK;
+}
+
 /* before: the snapshot in force, or NULL. Thread: main, the only one that replaces it. */
 static enum err open_tls(struct snapshot *snap, const struct snapshot *before, char why[256])
 {
@@ -218,7 +249,7 @@ static enum err open_tls(struct snapshot *snap, const struct snapshot *before, c
         return e;
     for (size_t i = 0; i < snap->config->target_count; i++) {
         const struct config_target *t = &snap->config->targets[i];
-        if (!t->url.tls)
+        if (!t->url.tls && !fetches_by_tls(snap->accounts[i]))
             continue;
         const char *reason = "";
         snap->ca_marks[i] = mark_of(t->ca);
@@ -288,6 +319,7 @@ static struct snapshot *snapshot_new(struct config *c)
     snap->tls = mem_zalloc(n * sizeof *snap->tls);
     snap->ca_marks = mem_zalloc(n * sizeof *snap->ca_marks);
     snap->credentials = mem_zalloc(n * sizeof *snap->credentials);
+    snap->accounts = mem_zalloc(n * sizeof *snap->accounts);
     snap->target_ids = mem_zalloc(n * sizeof *snap->target_ids);
     snap->gates = mem_zalloc(n * sizeof *snap->gates);
     for (size_t i = 0; i < c->target_count; i++)
@@ -301,7 +333,9 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
     struct snapshot *snap = snapshot_new(c);
     for (size_t i = 0; i < c->target_count; i++)
         snap->gates[i] = engines_gate(s->engines, &c->targets[i]);
-    enum err e = open_tls(snap, s->current, why);
+    enum err e = open_accounts(snap, why);
+    if (e == ERR_OK)
+        e = open_tls(snap, s->current, why);
     if (e != ERR_OK) {
         snapshot_unref(snap);
         return e;
@@ -326,7 +360,22 @@ enum err service_adopt(struct service *s, struct config *c, char why[256])
     s->current = snap;
     pthread_mutex_unlock(&s->lock);
     snapshot_unref(old);
+    (void)fault_board_clear(&s->faults, SPAN_EMPTY);
+    service_undo_drill(s, "the configuration was reloaded");
     return ERR_OK;
+}
+
+/* ---- drills ---- */
+
+void service_undo_drill(struct service *s, const char *why)
+{
+    if (!fault_board_undo_owed(&s->faults))
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (struct named_breaker *b = s->breakers; b; b = b->next)
+        breaker_undo_drill(&b->breaker);
+    pthread_mutex_unlock(&s->lock);
+    log_line(LOG_WARN, "drill_ends", "why", why, NULL);
 }
 
 /* ---- breakers over restarts ---- */

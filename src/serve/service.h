@@ -13,6 +13,8 @@
 #include "relay/hedge.h"
 #include "relay/refused.h"
 #include "relay/learned.h"
+#include "relay/service_account.h"
+#include "relay/fault_board.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
 
@@ -37,8 +39,9 @@ struct snapshot {
     struct tls_client **tls;      /* one per target; NULL where plain */
     struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
     struct span *credentials; /* one per target: ready-made header lines; wiped with the snapshot */
-    uint16_t *target_ids;     /* one per target: its row in the metrics */
     struct gate **gates;      /* one per target: of engines that we start; NULL: none */
+    struct service_account **accounts;      /* one per target; NULL where it has none */
+    uint16_t *target_ids;                   /* one per target: its row in the metrics */
     struct tls_server *api_tls, *admin_tls; /* NULL = plain */
     struct client_keys *keys;               /* NULL = any key is accepted (loopback only) */
 };
@@ -53,6 +56,7 @@ struct service {
     struct hedge hedge;     /* as configured at the start */
     struct refused refused; /* thinking that targets do not take back */
     struct learned learned;
+    struct fault_board faults;
     struct metrics_names names;
     struct engines *engines; /* their gates are borrowed by snapshots */
     atomic_bool draining;
@@ -68,6 +72,10 @@ void service_deinit(struct service *s); /* no worker may run any more */
  * static or in `why`) when it cannot be used (CA file, certificate): then nothing has changed.
  * Thread: main. */
 MUST_USE enum err service_adopt(struct service *s, struct config *c, char why[256]);
+
+/* Takes back what an order of a drill that is over (fault_board.h) did to breakers; does nothing
+ * when that was done already. why: for the log. A reload ends a drill, too. Thread: any. */
+void service_undo_drill(struct service *s, const char *why);
 
 /* The snapshot in force, with a reference for the caller. Thread: any. */
 struct snapshot *service_snapshot(struct service *s);

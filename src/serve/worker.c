@@ -45,7 +45,7 @@ static void swap_routing(struct worker *w)
 {
     struct snapshot *s = service_snapshot(w->service);
     struct routing *old = w->routing;
-    w->routing = routing_new(s, w->pool);
+    w->routing = routing_new(s, w);
     const struct config *c = s->config;
     w->relay.deadlines = (struct relay_deadlines){.connect = c->deadlines.connect,
                                                   .first_token = c->deadlines.first_token,
@@ -77,6 +77,12 @@ static const struct relay_route *route_for(void *ctx, struct request *r, struct 
     return routing_find(w->routing, model);
 }
 
+static struct span default_model(void *ctx)
+{
+    struct worker *w = ctx;
+    return routing_default_model(w->routing);
+}
+
 static uint16_t row_of(void *ctx, const char *target)
 {
     const struct snapshot *s = ctx;
@@ -86,9 +92,42 @@ static uint16_t row_of(void *ctx, const char *target)
     return METRICS_TARGETS - 1; /* named by a configuration that is gone */
 }
 
+static enum fault_fate fate_of(const struct exchange_report *r)
+{
+    if (r->fault_released)
+        return FAULT_RELEASED;
+    switch (r->outcome) {
+    case OUTCOME_OK:
+        return r->splices.count > 0 ? FAULT_CONTINUED : FAULT_HIDDEN;
+    case OUTCOME_CLIENT_ERROR:
+        return FAULT_TOLD;
+    case OUTCOME_CLIENT_GONE:
+        return FAULT_LEFT;
+    default:
+        return FAULT_LOST;
+    }
+}
+
+/* For the drill whose fault it met. */
+static void tell_drill(struct worker *w, const struct exchange_report *r)
+{
+    struct fault_outcome o = {.serial = r->fault_serial,
+                              .fate = fate_of(r),
+                              .attempts = (uint32_t)r->attempt_count,
+                              .first = r->first_content > 0 ? r->first_content - r->started : 0,
+                              .gap = r->stall_max};
+    for (size_t i = 1; i < r->attempt_count && o.elsewhere == 0; i++)
+        if (r->attempts[i - 1].injected &&
+            strcmp(r->attempts[i].target, r->attempts[i - 1].target) != 0)
+            o.elsewhere = r->attempts[i].started;
+    fault_board_count(&w->service->faults, &o);
+}
+
 static void on_done(void *ctx, const struct exchange_report *report)
 {
     struct worker *w = ctx;
+    if (report->fault_serial != 0)
+        tell_drill(w, report);
     metrics_count(w->metrics, report, row_of, routing_snapshot(w->routing));
     if (w->access)
         access_log_write(w->access, report);
@@ -130,7 +169,9 @@ static void make_relay(struct worker *w)
                               .hedge = w->service->hedge.percent ? &w->service->hedge : NULL,
                               .refused = &w->service->refused,
                               .learned = &w->service->learned,
+                              .faults = &w->service->faults,
                               .route_for = route_for,
+                              .default_model = default_model,
                               .on_done = on_done,
                               .ctx = w};
     relay_init(&w->relay);
@@ -175,6 +216,7 @@ void worker_run(struct worker *w)
 void worker_deinit(struct worker *w)
 {
     loop_timer_cancel(w->loop, &w->drain_timer);
+    loop_timer_cancel(w->loop, &w->fault_timer);
     server_free(w->api);
     if (w->admin)
         server_free(w->admin);

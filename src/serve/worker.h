@@ -22,6 +22,7 @@ struct worker {
     struct metrics *metrics;
     struct access_log *access;
     struct timer drain_timer;
+    struct timer fault_timer; /* of the admin doors: a drill's lease */
     atomic_bool reload_wanted, drain_wanted, cut_wanted;
     bool draining;
     pthread_t thread;
@@ -42,11 +43,13 @@ void worker_cut(struct worker *w);
 
 /* routing.c */
 struct routing *routing_new(struct snapshot *s,
-                            struct pool *pool); /* takes the snapshot reference */
+                            struct worker *w); /* takes the snapshot reference; of w: loop, pool */
 void routing_unref(struct routing *r);
 struct routing *routing_ref(struct routing *r);
 const struct relay_route *routing_find(struct routing *r, struct span model);
 struct snapshot *routing_snapshot(const struct routing *r);
+/* For requests that may leave it out: the first that the configuration names; raw, or empty. */
+struct span routing_default_model(const struct routing *r);
 
 /* doors.c, admin.c: the handlers; ctx is the worker. */
 extern const struct server_handler doors_handler, admin_handler;

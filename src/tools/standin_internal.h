@@ -1,65 +1,18 @@
 #pragma once
-/* Shared by standin.c (options, doors, control), standin_fault.c (the catalogue of faults),
- * standin_answer.c (one answer, piece by piece), standin_bind.c (thinking bound to its history),
- * standin_resume.c (going on with one that another began) and standin_write.c (the words of each
- * dialect). Nobody else includes it. */
+/* Shared by standin.c (options, doors, control), standin_answer.c (one answer, piece by piece),
+ * standin_bind.c (thinking bound to its history), standin_resume.c (going on with one that another
+ * began) and standin_write.c (the words of each dialect). Nobody else includes it. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "conn/server.h"
 #include "json/json.h"
+#include "relay/fault.h"
 
 #define STANDIN_TOOLS 8
 #define STANDIN_FAULTS 16
 #define STANDIN_PARTS 4
 
 enum speech { SPEAK_MESSAGES, SPEAK_CHAT, SPEAK_COMPLETIONS };
-
-enum fault_kind {
-    FAULT_REFUSED,
-    FAULT_RESET,
-    FAULT_SILENT,
-    FAULT_HEADERS_ONLY,
-    FAULT_PINGS_ONLY,
-    FAULT_STATUS,
-    FAULT_HTML,
-    FAULT_HTML_STATUS,
-    FAULT_ERROR_FIRST,
-    FAULT_ERROR_AFTER_START,
-    FAULT_ERROR,
-    FAULT_CUT,
-    FAULT_CUT_BYTES,
-    FAULT_RST,
-    FAULT_STALL,
-    FAULT_GARBAGE,
-    FAULT_SLOW_FIRST
-};
-
-struct fault_row {
-    const char *name;
-    enum fault_kind kind;
-    int status;                   /* FAULT_STATUS and HTML_STATUS */
-    const char *type, *message;   /* Anthropic's words */
-    const char *code, *chat_type; /* OpenAI's; NULL = by status */
-    const char *help;
-};
-extern const struct fault_row fault_rows[];
-extern const size_t fault_row_count;
-
-struct fault {
-    const struct fault_row *row;
-    uint64_t at; /* events, deltas or bytes */
-    uint32_t percent;
-    int64_t retry_after; /* seconds; -1 = header not sent */
-    int64_t times;       /* left; -1 = for ever */
-    usec until;          /* loop time; USEC_NEVER = for ever */
-    usec delay;          /* slow-first */
-    uint64_t committed;
-};
-
-/* Reads NAME[@K][:PERCENT%][,retry-after=S][,for=DUR][,times=N] and, for slow-first, =DUR. out_why:
- * static sentence. */
-enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why);
-enum err duration_parse(struct span text, usec *out); /* 300ms, 2s, 1m */
 
 /* How an answer that another began is taken up. */
 enum resume_style {
@@ -87,6 +40,7 @@ struct standin {
     uint64_t preface; /* words before a tool call */
     enum resume_style resume;
     uint64_t resume_back; /* words said again */
+    bool resume_zh;       /* the lead-in is Chinese */
     usec first_token;
     struct tool_plan tools[STANDIN_TOOLS];
     size_t tool_count;
@@ -150,12 +104,29 @@ struct answer { /* in the request's arena */
     size_t part;
     uint64_t piece, events, deltas, bytes;
     bool pinged, is_delta; /* is_delta: the last event written carries content */
+    bool was_odd;          /* the legal oddity has been written */
 };
 
 /* standin_answer.c */
 void answer_request(struct standin *s, struct request *r, enum speech speech);
 void answer_gone(struct answer *a);
 void answer_drained(struct answer *a);
+void answer_over(struct answer *a); /* it is no longer under way; its request is the caller's */
+bool answer_add_event(struct answer *a, struct buf *out); /* false: there is none left */
+
+/* standin_odd.c: shapes of an answer that are rare, some of them legal */
+bool odd_is_gathered(const struct answer *a); /* all of it is needed before the first byte goes */
+/* The whole body, event stream or JSON, as this answer's fault has it; then its end. */
+void odd_reply(struct answer *a, struct span body);
+void odd_send(struct answer *a, struct span bytes); /* a piece of the stream */
+/* What goes between two events once its place is reached; nothing of it is content. */
+void odd_write(struct answer *a, struct buf *to);
+/* One more event, cut off in its middle, or the next delta, inside a character. False: there is
+ * none left. */
+bool odd_cut_event(struct answer *a, struct buf *to);
+/* A whole answer up to such a place: inside a character of its text, or inside a tool's input. */
+struct span odd_cut_whole(struct answer *a, struct span body);
+bool odd_inside_tool(const struct answer *a);
 
 /* standin_bind.c */
 /* Reads the history of a Messages request: NULL, or what a provider says of thinking it does not

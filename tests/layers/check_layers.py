@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "net": {"base", "net"},
     "conn": {"base", "http", "net", "conn"},
     "relay": BELOW_SERVE,
-    "local": {"base", "json", "http", "net", "local"},
+    "local": {"base", "json", "local"},
     "serve": BELOW_SERVE | {"local", "serve"},
     "tools": BELOW_SERVE | {"serve", "local", "tools"},
 }

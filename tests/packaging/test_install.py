@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import *  # noqa: E402,F403
 from harness import ROOT  # noqa: E402
 
+CATALOGUE = [f"opt/x/share/hotspare/catalogue/{name}.tsv" for name in ("gpus", "licences", "models", "prices", "quants")]
 PROGRAM = os.path.join(ROOT, "build", "hotspare")
 
 
@@ -44,7 +45,9 @@ with claim("make_install_honours_destdir_and_prefix"):
         p = run(["make", "--no-print-directory", "install", f"DESTDIR={folder}", "PREFIX=/opt/x", "BOOTSTRAP=:"])
         expect_true(p.returncode == 0, p.stdout + p.stderr)
         found = sorted(os.path.relpath(os.path.join(d, f), folder) for d, _, files in os.walk(folder) for f in files)
-        expect(found, ["opt/x/bin/hotspare", "opt/x/share/man/man1/hotspare.1"], "files")
+        expect(found, sorted(["opt/x/bin/hotspare", "opt/x/share/man/man1/hotspare.1", "opt/x/share/hotspare/NOTICE"] + CATALOGUE), "files")
+        plan = run([os.path.join(folder, "opt/x/bin/hotspare"), "plan", "llama-2-13b", "--cpu", "--ram", "64"], env=clean_env(HOME=folder))
+        expect_true(plan.returncode == 0 and "fits" in plan.stdout, f"the facts are not in the program: {plan}")
         version = run([os.path.join(folder, "opt/x/bin/hotspare"), "version"])
         expect_true(version.returncode == 0 and version.stdout.startswith("hotspare "), f"hotspare version: {version}")
 
@@ -58,7 +61,7 @@ with claim("bootstrap_names_what_is_missing_and_changes_nothing_without_apt"):
             os.symlink(shutil.which(tool), os.path.join(folder, tool))
         p = run(["/bin/sh", "scripts/bootstrap", "build"], env={"PATH": folder})
         expect(p.returncode, 69, "exit code")
-        for package in ("meson", "ninja-build", "libuv1-dev", "libssl-dev", "libyaml-dev"):
+        for package in ("meson", "ninja-build", "libuv1-dev", "libssl-dev", "libyaml-dev", "zlib1g-dev"):
             expect_true(f"{package}: " in p.stderr, f"{package} is not named:\n{p.stderr}")
 
 with claim("both_readmes_have_the_same_shape_and_the_same_commands"):

@@ -17,6 +17,8 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *  # noqa: E402,F403
 from harness import BIN, Serve, Standin  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
+from clouds import ACCESS, SECRET, SESSION, Bedrock, Vertex  # noqa: E402
 
 FAULTS = ["401", "403", "org-disabled", "credit", "429", "500", "529", "html", "garbage", "reset", "silent"]
 
@@ -46,12 +48,16 @@ def forms(secret):
         yield f"base64 at offset {offset}", coded[4 if offset else 0:-4].rstrip(b"=")
 
 
-FORMS = [(f"{who}, {how}", needle) for who, secret in SECRETS.items() for how, needle in forms(secret)]
+def forms_of(named):
+    return [(f"{who}, {how}", needle) for who, secret in named.items() for how, needle in forms(secret)]
 
 
-def search(places):
+FORMS = forms_of(SECRETS)
+
+
+def search(places, wanted=FORMS):
     """places: name -> bytes. Every hit."""
-    return [f"{place}: {what}" for place, text in places.items() for what, needle in FORMS if needle in text]
+    return [f"{place}: {what}" for place, text in places.items() for what, needle in wanted if needle in text]
 
 
 def body(model, **more):
@@ -168,8 +174,51 @@ def scan():
     expect_true(not hits, "found:\n  " + "\n  ".join(hits))
 
 
+def talk_to_clouds(s, places, aws, gcp):
+    """Every way in which their credentials are used, refused and not to be had."""
+    for mode in ("good", "throttled", "crc", "throttlingException"):
+        aws.mode = mode
+        aws.go.set()
+        for more in ({}, {"stream": True}):
+            remember(places, f"bedrock {mode} {more}", post_json(s.url + "/v1/messages", body("claude-aws", **more)))
+    for mode in ("refused", "down", "good"):
+        gcp.token_mode = mode
+        for more in ({}, {"stream": True}):
+            remember(places, f"vertex {mode} {more}", post_json(s.url + "/v1/messages", body("claude-gcp", **more)))
+    gcp.mode = "revoked"
+    remember(places, "vertex revoked", post_json(s.url + "/v1/messages", body("claude-gcp")))
+
+
+def scan_clouds():
+    places = {}
+    with tempfile.TemporaryDirectory() as folder, Bedrock() as aws, Bedrock() as wrong, Vertex() as gcp:
+        wrong.key = "another"  # refuses what is signed
+        routes = [("claude-aws", ["aws/claude-x"]), ("claude-wrong", ["wrong/claude-x"]), ("*", ["gcp/claude-x"])]
+        targets = {"aws": aws.settings(), "wrong": wrong.settings(), "gcp": gcp.settings(folder)}
+        with Serve(targets, routes=routes, env=aws.env, more="breaker: { open: 100ms, max_open: 100ms }\n") as s:
+            talk_to_clouds(s, places, aws, gcp)
+            remember(places, "bedrock, a refused signature", post_json(s.url + "/v1/messages", body("claude-wrong")))
+            pages(s, places)
+            processes(s, places)
+            printed_configuration(s, clean_env(**aws.env), places)
+            s.stop()
+            places["what serve printed"] = s.said().encode()
+            written(s, places)
+        expect_true(aws.seen and wrong.seen and gcp.asked(), "not every cloud was asked")
+        key_lines = {f"line {i} of the service account's key": line for i, line in enumerate(gcp.private.splitlines()[1:-1])}
+        signatures = {f"signature {i}": r["fields"]["authorization"].split("Signature=")[1] for i, r in enumerate(aws.seen)}
+        assertions = {f"assertion {i}": r["body"].decode().split("assertion=")[1] for i, r in enumerate(gcp.seen) if r["target"] == "/token"}
+        tokens = {f"access token {i}": token for i, token in enumerate(gcp.tokens)}
+        wanted = forms_of({"secret access key": SECRET, "session token": SESSION, "access key id": ACCESS, **key_lines, **signatures, **assertions, **tokens})
+    note(f"{len(places)} places searched for {len(wanted)} forms of the clouds' credentials")
+    hits = search(places, wanted)
+    expect_true(not hits, "found:\n  " + "\n  ".join(hits))
+
+
 with claim("the_search_finds_every_form_of_a_secret"):
     search_finds_each_form()
 with claim("no_secret_in_logs_metrics_replies_files_or_processes"):
     scan()
+with claim("no_credential_of_a_cloud_either"):
+    scan_clouds()
 finish()

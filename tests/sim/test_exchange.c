@@ -3,7 +3,8 @@
  *
  * What must hold for each request, whatever happens: it ends exactly once, in a complete answer
  * (the words it asked for, in order, made for this very request) or in an honest error in the
- * caller's dialect; nothing leaks; no key goes to another origin. A failing seed is printed;
+ * caller's dialect; nothing leaks; no key goes to another origin. In some worlds a drill commits
+ * faults of its own beside the real ones. A failing seed is printed;
  * HOTSPARE_SIM_SEED=n runs it alone. */
 #include "base/mem.h"
 #include "base/span.h"
@@ -102,11 +103,13 @@ struct world {
     struct hedge hedge;
     struct ttft ttfts[UPSTREAMS];
     struct breaker breakers[UPSTREAMS];
+    struct fault_board board;
     struct relay_target targets[UPSTREAMS];
     struct relay_route route;
     struct asking asks[REQUESTS_MAX];
     int ask_count, ended, reports;
     int answers, errors, continued;
+    uint64_t met, counted; /* by a drill's fault: told by the board, and by reports */
     bool key_astray;
 };
 
@@ -499,6 +502,11 @@ static void on_done(void *ctx, const struct exchange_report *report)
     assert_true(outrun <= (report->hedge == HEDGE_WON || report->hedge == HEDGE_LOST));
     assert_true(w->relay.hedge || report->hedge == HEDGE_NONE);
     assert_true(report->attempt_count <= EXCHANGE_ATTEMPTS_MAX);
+    bool marked = false;
+    for (size_t i = 0; i < report->attempt_count; i++)
+        marked |= report->attempts[i].injected != NULL;
+    assert_int_equal(marked, report->fault_serial != 0);
+    w->counted += marked;
 }
 
 static void on_tap(void *ctx, const char *dest, bool to_listener, struct span bytes)
@@ -713,11 +721,13 @@ static void build(struct world *w, uint64_t seed)
             ttft_note(&w->ttfts[i], 20 * USEC_PER_MS);
         w->route.ttfts[i] = &w->ttfts[i];
     }
+    fault_board_init(&w->board, (const uint64_t[2]){seed, 1});
     w->relay = (struct relay){.loop = w->loop,
                               .pool = w->pool,
                               .budget = &w->budget,
                               .hedge = seed % 2 ? &w->hedge : NULL,
                               .refused = &w->refused,
+                              .faults = &w->board,
                               .reply_headers = true,
                               .route_for = route_for,
                               .on_done = on_done,
@@ -747,6 +757,8 @@ static void tear_down(struct world *w)
     refused_deinit(&w->refused);
     for (int i = 0; i < UPSTREAMS; i++)
         ttft_deinit(&w->ttfts[i]);
+    w->met = fault_board_view(&w->board, 0).counts.met;
+    fault_board_deinit(&w->board);
     pool_free(w->pool);
     pool_free(w->client_pool);
     (void)sim_run_until(w->loop, loop_now(w->loop) + 1);
@@ -758,6 +770,32 @@ static void tear_down(struct world *w)
         buf_deinit(&w->asks[i].got);
     arena_deinit(&w->arena);
     loop_free(w->loop);
+}
+
+/* A drill's order, which may end in the middle of what it met. */
+static void add_drill(struct world *w)
+{
+    static const char *const specs[] = {"529",           "429,retry-after=3",
+                                        "org-disabled",  "html",
+                                        "html-503",      "silent",
+                                        "rst@0",         "headers-only",
+                                        "pings-only",    "error-first",
+                                        "reset",         "error-after-start",
+                                        "cut@3",         "error@2",
+                                        "stall@4",       "garbage@0",
+                                        "rst@5",         "cut-bytes@300",
+                                        "400",           "garbage@2",
+                                        "slow-first=3s", "refused"};
+    struct fault_order o;
+    const char *why;
+    struct fault_wish wish = {.drill = SPAN("sim"),
+                              .target = span_from(w->ups[below(w, UPSTREAMS)].host),
+                              .spec = span_from(specs[below(w, ARRAY_LEN(specs))]),
+                              .percent = 1 + below(w, 100),
+                              .circuit = below(w, 2),
+                              .lease = USEC_PER_SEC + below(w, 40) * USEC_PER_SEC};
+    assert_int_equal(fault_order_make(&wish, &o, &why), ERR_OK);
+    assert_int_equal(fault_board_set(&w->board, &o, loop_now(w->loop)), ERR_OK);
 }
 
 static void add_faults(struct world *w)
@@ -781,7 +819,11 @@ static void add_faults(struct world *w)
         sim_set_host_faults(w->loop, w->ups[i].host, &bad);
         w->ups[i].fault_permille = below(w, 4) == 0 ? 0 : below(w, 800);
     }
+    if (below(w, 3) == 0)
+        add_drill(w);
 }
+
+static uint64_t met_in_all;
 
 static void run_world(uint64_t seed, bool faults, int *answers, int *errors, int *continued)
 {
@@ -804,6 +846,8 @@ static void run_world(uint64_t seed, bool faults, int *answers, int *errors, int
     *errors += w->errors;
     *continued += w->continued;
     tear_down(w);
+    assert_int_equal(w->met, w->counted);
+    met_in_all += w->met;
     mem_free(w);
 }
 
@@ -845,9 +889,11 @@ static void every_exchange_ends_in_an_answer_or_an_honest_error(void **state)
     assert_true(one ||
                 (hedges[HEDGE_WON] > 0 && hedges[HEDGE_LOST] > 0 && hedges[HEDGE_FAILED] > 0));
     (void)fprintf(stderr,
-                  "# %llu worlds, %d complete answers, %d honest errors; asked %d times to go on\n",
-                  (unsigned long long)runs, answers, errors, continued);
-    assert_true(one || (answers > 0 && errors > 0 && continued > 0));
+                  "# %llu worlds, %d complete answers, %d honest errors; asked %d times to go on; "
+                  "%llu met a drill\n",
+                  (unsigned long long)runs, answers, errors, continued,
+                  (unsigned long long)met_in_all);
+    assert_true(one || (answers > 0 && errors > 0 && continued > 0 && met_in_all > runs / 10));
 }
 
 int main(void)

@@ -48,6 +48,10 @@ static void load_item(struct arena *a, const char *dir, struct corpus_item *item
     item->streamed = item->response.len > 0;
     if (!item->streamed)
         item->response = load(a, dir, item->id, "response.json");
+    if (item->response.len == 0) {
+        item->response = load(a, dir, item->id, "response.bin");
+        item->streamed = item->framed = item->response.len > 0;
+    }
 }
 
 struct corpus corpus_open(struct arena *a, const char *protocol)

@@ -12,8 +12,9 @@ struct corpus_item { /* spans live as long as the arena */
     char tier;       /* 'A' or 'B' */
     int status;
     bool streamed;        /* response is an event stream */
+    bool framed;          /* ... of AWS: response.bin */
     struct span request;  /* empty when there is none (tier B) */
-    struct span response; /* empty when there is neither response.json nor response.sse */
+    struct span response; /* empty when there is none of .json, .sse, .bin */
     struct span meta;
 };
 struct corpus {

@@ -34,6 +34,7 @@ struct caller {
     bool told;      /* an error in the dialect came */
     bool crooked;   /* a rule of the frame was broken */
     bool is_stream; /* what came is one */
+    bool spoke;     /* there was some text */
     char id[40];
     char trouble[TROUBLE_MAX];
 };
@@ -80,6 +81,7 @@ static void take_text(struct caller *c, struct span text)
     if (text.len == 0)
         return;
     content_came(c);
+    c->spoke = true;
     words_feed(&c->words, text);
 }
 
@@ -130,6 +132,21 @@ static void take_error(struct caller *c, struct json root)
     note(c, "error: ", json_str(message));
 }
 
+/* ---- tokens ---- */
+
+static void take_tokens(struct caller *c, struct json usage)
+{
+    int64_t n;
+    if (c->order.own == NULL)
+        return;
+    struct caller_seen *seen = c->order.own->seen;
+    bool chat = has(c, SHAPE_CHAT);
+    if (json_i64(json_get(usage, chat ? "prompt_tokens" : "input_tokens"), &n) == ERR_OK)
+        seen->input = n;
+    if (json_i64(json_get(usage, chat ? "completion_tokens" : "output_tokens"), &n) == ERR_OK)
+        seen->output = n;
+}
+
 /* ---- Messages ---- */
 
 static void messages_delta(struct caller *c, struct json delta)
@@ -141,17 +158,22 @@ static void messages_delta(struct caller *c, struct json delta)
         take_tool_piece(c, json_str_decode(json_get(delta, "partial_json"), &c->scratch));
 }
 
+/* A real model may stop where it likes, but says why. */
 static void messages_end_reason(struct caller *c, struct json reason)
 {
-    if (json_is(reason, JSON_STRING))
+    if (c->order.own != NULL)
+        c->good_end |= json_is(reason, JSON_STRING);
+    else if (json_is(reason, JSON_STRING))
         c->good_end = json_str_is(reason, has(c, SHAPE_TOOLS) ? "tool_use" : "end_turn");
 }
 
 static void messages_event(struct caller *c, struct json root)
 {
     struct json type = json_get(root, "type");
+    take_tokens(c, json_get(root, "usage")); /* of a message_delta */
     if (json_str_is(type, "message_start")) {
         c->starts++;
+        take_tokens(c, json_path(root, "message.usage"));
     } else if (json_str_is(type, "content_block_start")) {
         struct json block = json_get(root, "content_block");
         c->blocks_open++;
@@ -186,6 +208,7 @@ static void messages_whole(struct caller *c, struct json root)
         }
     }
     messages_end_reason(c, json_get(root, "stop_reason"));
+    take_tokens(c, json_get(root, "usage"));
     c->ended = json_str_is(json_get(root, "type"), "message");
 }
 
@@ -209,13 +232,16 @@ static void chat_choice(struct caller *c, struct json choice, struct json messag
     if (json_is(content, JSON_STRING))
         take_text(c, json_str_decode(content, &c->scratch));
     chat_tools(c, json_get(message, "tool_calls"));
-    if (json_is(reason, JSON_STRING))
+    if (c->order.own != NULL)
+        c->good_end |= json_is(reason, JSON_STRING);
+    else if (json_is(reason, JSON_STRING))
         c->good_end = json_str_is(reason, has(c, SHAPE_TOOLS) ? "tool_calls" : "stop");
 }
 
 static void chat_event(struct caller *c, struct json root)
 {
     struct json choice = json_at(json_get(root, "choices"), 0);
+    take_tokens(c, json_get(root, "usage"));
     if (json_useful(json_get(root, "error")))
         take_error(c, root);
     else if (json_present(choice))
@@ -226,6 +252,7 @@ static void chat_whole(struct caller *c, struct json root)
 {
     struct json choice = json_at(json_get(root, "choices"), 0);
     chat_choice(c, choice, json_get(choice, "message"));
+    take_tokens(c, json_get(root, "usage"));
     c->ended = json_str_is(json_get(root, "object"), "chat.completion");
 }
 
@@ -285,9 +312,22 @@ static void take_whole(struct caller *c)
     c->record.first = -1; /* there is no first token of a whole answer */
 }
 
+static void note_target(struct caller *c, const struct http_head *head)
+{
+    struct caller_seen *seen = c->order.own->seen;
+    uint64_t attempts = 0;
+    (void)snprintf(seen->by, sizeof seen->by, "%.*s",
+                   SPAN_FMT(http_field_get(head, "x-hotspare-served-by")));
+    seen->switched = http_field_get(head, "x-hotspare-switched").len > 0;
+    if (span_u64(http_field_get(head, "x-hotspare-attempts"), &attempts) == ERR_OK)
+        seen->attempts = (uint32_t)attempts;
+}
+
 static void on_head(void *ctx, const struct http_head *head)
 {
     struct caller *c = ctx;
+    if (c->order.own != NULL)
+        note_target(c, head);
     struct record *r = &c->record;
     struct span by = http_field_get(head, "x-hotspare-served-by");
     struct span id = http_field_get(head, "x-hotspare-request-id");
@@ -321,9 +361,21 @@ static void release(struct caller *c)
     mem_free(c);
 }
 
+/* Of a real model: a whole frame with some text in it. What was lost or doubled nobody can tell. */
+static void judge_frame(struct caller *c)
+{
+    c->record.right = !c->crooked && c->good_end && c->spoke && c->tools == 0;
+    if (c->ended && !c->record.right)
+        note(c, "an answer ended well and is wrong or empty", SPAN_EMPTY);
+}
+
 static void count_words(struct caller *c)
 {
     struct record *r = &c->record;
+    if (c->order.own != NULL) {
+        judge_frame(c);
+        return;
+    }
     if (has(c, SHAPE_TOOLS) && c->tools > 0 && c->ended)
         read_tool_words(c);
     words_end(&c->words);
@@ -406,21 +458,40 @@ static const char *tools_json(const struct caller *c)
                  "\"string\"}}}}],";
 }
 
+static void write_question(struct caller *c)
+{
+    const struct caller_own *own = c->order.own;
+    bool whole = has(c, SHAPE_WHOLE);
+    pieces_init(&c->body, &c->arena);
+    if (own != NULL) {
+        pieces_printf(&c->body,
+                      "{\"model\":\"%s\",\"max_tokens\":%d,\"stream\":%s,%s\"messages\":[{"
+                      "\"role\":\"user\",\"content\":\"Conversation %u of a drill. Describe the "
+                      "sea in about a hundred plain words.\"}]}",
+                      own->model, CALLER_TOKENS_MOST, whole ? "false" : "true",
+                      has(c, SHAPE_CHAT) && !whole ? "\"stream_options\":{\"include_usage\":true},"
+                                                   : "",
+                      own->number);
+        return;
+    }
+    pieces_printf(&c->body,
+                  "{\"model\":\"claude-drill\",\"max_tokens\":1024,\"stream\":%s,%s\"messages\":[{"
+                  "\"role\":\"user\",\"content\":\"Count to %d for me, please.\"}]}",
+                  whole ? "false" : "true", tools_json(c), CREW_WORDS);
+}
+
 static void ask(struct caller *c)
 {
     static const struct call_events events = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
-    pieces_init(&c->body, &c->arena);
-    pieces_printf(&c->body,
-                  "{\"model\":\"claude-drill\",\"max_tokens\":1024,\"stream\":%s,%s\"messages\":[{"
-                  "\"role\":\"user\",\"content\":\"Count to %d for me, please.\"}]}",
-                  has(c, SHAPE_WHOLE) ? "false" : "true", tools_json(c), CREW_WORDS);
+    write_question(c);
     struct call_request request = {
         .method = SPAN("POST"),
         .target = has(c, SHAPE_CHAT) ? SPAN("/v1/chat/completions") : SPAN("/v1/messages"),
         .fields = arena_printf(&c->arena,
                                "content-type: application/json\r\nanthropic-version: 2023-06-01\r\n"
-                               "x-api-key: drill\r\nx-hotspare-drill: %s\r\n",
+                               "%sx-hotspare-drill: %s\r\n",
+                               c->order.own != NULL ? c->order.own->fields : "x-api-key: drill\r\n",
                                c->order.fault),
         .body = &c->body};
     c->call = call_start(c->order.pool, c->order.gateway, &request, &events, c);

@@ -9,6 +9,7 @@
 #include "base/span.h"
 #include "net/net.h"
 #include "tools/drill/crew.h"
+#include "tools/drill/own_cmd.h"
 #include "tools/drill/report.h"
 #include <getopt.h>
 #include <signal.h>
@@ -52,6 +53,8 @@ struct drill {
     FILE *junit_to, *html_to;
     bool json, live, colour, drawn;
     struct timer draw;
+    struct own_wish own;
+    const char *own_option; /* the first option that only a drill against one's own chain has */
 };
 
 /* ---- the terminal ---- */
@@ -258,7 +261,26 @@ static void usage(FILE *to)
         "  --junit FILE         the verdicts as JUnit XML\n"
         "  --html FILE          the timelines, one page without a script\n"
         "\n"
-        "Exit code: 0 every limit held, 1 one was broken, 2 the drill itself failed.\n"
+        "Against your own chain: the gateway that serves commits the faults itself, for a share "
+        "of\n"
+        "the conversations, and takes them back with the drill's end, whatever ends it.\n"
+        "\n"
+        "  --config FILE        of that gateway; or --gateway URL and --admin URL\n"
+        "  --model NAME         asked for by the drill's own conversations\n"
+        "  --key-env NAME       variable with a key that the gateway accepts; --ca FILE for https\n"
+        "  --target NAME        whose answers fail (the lead)\n"
+        "  --percent N          of the conversations (5)\n"
+        "  --only-mine          only the drill's own are met (then 100)\n"
+        "  --circuit            circuits count these failures (only with --percent 100)\n"
+        "  --spend-cap N        tokens (50000), or 1.50usd with --price IN,OUT (USD a million)\n"
+        "  --minutes M          of the whole drill (30); --seconds (20) and --rate (1) as above\n"
+        "  --abort-on RULE      lost=0 (the default), or interruption=2 (%%)\n"
+        "  --dry-run            what would be done, and what it may cost\n"
+        "  --yes                do it\n"
+        "\n"
+        "Exit code: 0 every limit held, 1 one was broken (cap, time and abort rule are limits, "
+        "too),\n"
+        "2 the drill itself failed.\n"
         "\nlimits:\n",
         RATE_DEFAULT, SECONDS_DEFAULT, JOBS_DEFAULT);
     for (int i = 0; i < LIMIT_COUNT; i++)
@@ -319,16 +341,6 @@ static int list(struct drill *d)
     return written ? 0 : EXIT_BROKEN;
 }
 
-/* What would be sent to real providers needs a place in the gateway that commits the fault there,
- * and that does not exist yet. Said, not ignored. */
-static int refuse_own_chain(void)
-{
-    (void)fprintf(stderr,
-                  "hotspare drill: drills against your own chain (--config, --percent, "
-                  "--spend-cap) are not there yet; without these options the stand-ins are used\n");
-    return EXIT_USAGE;
-}
-
 static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
 {
     uint64_t n;
@@ -338,10 +350,89 @@ static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *ou
     return true;
 }
 
-enum { OPT_OWN_CHAIN = 1000 };
+enum { /* options that only a drill against one's own chain has */
+       OWN_CONFIG = 1000,
+       OWN_GATEWAY,
+       OWN_ADMIN,
+       OWN_MODEL,
+       OWN_KEY_ENV,
+       OWN_CA,
+       OWN_TARGET,
+       OWN_PERCENT,
+       OWN_ONLY_MINE,
+       OWN_CIRCUIT,
+       OWN_CAP,
+       OWN_PRICE,
+       OWN_MINUTES,
+       OWN_ABORT,
+       OWN_DRY_RUN,
+       OWN_YES
+};
+
+static bool take_own_text(struct own_wish *w, int c, const char *value)
+{
+    switch (c) {
+    case OWN_CONFIG:
+        w->config = value;
+        return true;
+    case OWN_GATEWAY:
+        w->order.gateway = value;
+        return true;
+    case OWN_ADMIN:
+        w->order.admin = value;
+        return true;
+    case OWN_MODEL:
+        w->order.model = value;
+        return true;
+    case OWN_KEY_ENV:
+        w->order.key_env = value;
+        return true;
+    case OWN_CA:
+        w->order.ca = value;
+        return true;
+    case OWN_TARGET:
+        w->order.target = value;
+        return true;
+    case OWN_CAP:
+        w->cap = value;
+        return true;
+    case OWN_PRICE:
+        w->price = value;
+        return true;
+    default:
+        w->abort_on = value;
+        return true;
+    }
+}
+
+static bool take_own(struct own_wish *w, int c, const char *value)
+{
+    switch (c) {
+    case OWN_PERCENT:
+        return number(value, 1, 100, &w->order.percent);
+    case OWN_MINUTES:
+        return number(value, 1, 24 * 60, &w->order.minutes);
+    case OWN_ONLY_MINE:
+        w->order.only_mine = true;
+        return true;
+    case OWN_CIRCUIT:
+        w->circuit = true;
+        return true;
+    case OWN_DRY_RUN:
+        w->dry_run = true;
+        return true;
+    case OWN_YES:
+        w->yes = true;
+        return true;
+    default:
+        return take_own_text(w, c, value);
+    }
+}
 
 static bool take_option(struct drill *d, int c, const char *value)
 {
+    if (c >= OWN_CONFIG)
+        return take_own(&d->own, c, value);
     switch (c) {
     case 'r':
         return number(value, 1, RATE_MOST, &d->rate);
@@ -376,9 +467,22 @@ static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                         {"seed", required_argument, NULL, 'e'},
                                         {"jobs", required_argument, NULL, 'p'},
                                         {"limit", required_argument, NULL, 'l'},
-                                        {"config", required_argument, NULL, OPT_OWN_CHAIN},
-                                        {"percent", required_argument, NULL, OPT_OWN_CHAIN},
-                                        {"spend-cap", required_argument, NULL, OPT_OWN_CHAIN},
+                                        {"config", required_argument, NULL, OWN_CONFIG},
+                                        {"gateway", required_argument, NULL, OWN_GATEWAY},
+                                        {"admin", required_argument, NULL, OWN_ADMIN},
+                                        {"model", required_argument, NULL, OWN_MODEL},
+                                        {"key-env", required_argument, NULL, OWN_KEY_ENV},
+                                        {"ca", required_argument, NULL, OWN_CA},
+                                        {"target", required_argument, NULL, OWN_TARGET},
+                                        {"percent", required_argument, NULL, OWN_PERCENT},
+                                        {"only-mine", no_argument, NULL, OWN_ONLY_MINE},
+                                        {"circuit", no_argument, NULL, OWN_CIRCUIT},
+                                        {"spend-cap", required_argument, NULL, OWN_CAP},
+                                        {"price", required_argument, NULL, OWN_PRICE},
+                                        {"minutes", required_argument, NULL, OWN_MINUTES},
+                                        {"abort-on", required_argument, NULL, OWN_ABORT},
+                                        {"dry-run", no_argument, NULL, OWN_DRY_RUN},
+                                        {"yes", no_argument, NULL, OWN_YES},
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
 
@@ -396,8 +500,8 @@ static int read_options(int argc, char **argv, struct drill *d)
             (void)fprintf(stderr, "see hotspare drill --help\n");
             return EXIT_USAGE;
         }
-        if (c == OPT_OWN_CHAIN)
-            return refuse_own_chain();
+        if (c >= OWN_CONFIG && d->own_option == NULL)
+            d->own_option = options[at].name;
         if (!take_option(d, c, optarg)) {
             (void)fprintf(stderr,
                           "hotspare drill: --%s %s: not a value this option takes; see hotspare "
@@ -451,18 +555,69 @@ static void set_terminal(struct drill *d)
         (no_color == NULL || no_color[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0;
 }
 
+/* ---- against one's own chain ---- */
+
+/* An option of the other kind would be without effect: said, not ignored. */
+static int check_kind(const struct drill *d)
+{
+    const char *wrong = d->conversations > 0  ? "conversations"
+                        : d->side_by_side > 0 ? "jobs"
+                                              : NULL;
+    if (d->own_option == NULL || wrong == NULL)
+        return -1;
+    (void)fprintf(stderr,
+                  "hotspare drill: --%s has no meaning against your own chain (--%s)\n"
+                  "         fix: leave it out; --seconds and --rate say how much is asked\n",
+                  wrong, d->own_option);
+    return EXIT_USAGE;
+}
+
+static int run_own(struct drill *d)
+{
+    struct own_wish *w = &d->own;
+    struct own_result *picks = mem_zalloc((d->job_count + 1) * sizeof *picks);
+    int code = EXIT_BROKEN;
+    for (size_t i = 0; i < d->job_count; i++) {
+        picks[i].fault = d->jobs[i].fault;
+        picks[i].variant = d->jobs[i].variant;
+        picks[i].counts.detect = -1;
+    }
+    w->order.rate = d->rate;
+    w->order.seconds = d->seconds;
+    w->order.limits = d->user;
+    if (!w->yes || w->dry_run || open_reports(d)) {
+        set_terminal(d);
+        struct own_outlet to = {.junit = d->junit_to,
+                                .html = d->html_to,
+                                .json = d->json,
+                                .colour = d->colour && isatty(STDOUT_FILENO) == 1};
+        code = own_command(w, &to, picks, d->job_count);
+    }
+    mem_free(picks);
+    return code;
+}
+
+static void set_defaults(struct drill *d)
+{
+    d->rate = d->rate == 0 ? RATE_DEFAULT : d->rate;
+    d->seconds = d->seconds == 0 ? SECONDS_DEFAULT : d->seconds;
+    d->side_by_side = d->side_by_side == 0 ? JOBS_DEFAULT : d->side_by_side;
+}
+
 int drill_main(int argc, char **argv)
 {
     if (argc > 3 && strcmp(argv[1], "crew-member") == 0)
         return crew_child_main(argc - 2, argv + 2);
     struct drill *d = mem_new(struct drill);
-    d->rate = RATE_DEFAULT;
-    d->seconds = SECONDS_DEFAULT;
     d->seed = 1;
-    d->side_by_side = JOBS_DEFAULT;
     int code = read_options(argc, argv, d);
     if (code < 0)
         code = read_words(argc, argv, d);
+    if (code < 0)
+        code = check_kind(d);
+    if (code < 0 && d->own_option != NULL)
+        code = run_own(d);
+    set_defaults(d);
     if (code < 0 && !open_reports(d))
         code = EXIT_BROKEN;
     if (code < 0) {

@@ -43,8 +43,8 @@ static void takes_too_long(struct timer *t)
     over(e, 0);
 }
 
-void errand_run(struct errand *e, struct loop *l, struct pool *p, struct origin *o,
-                const char *target, struct span body)
+static void run(struct errand *e, struct loop *l, struct pool *p, struct origin *o,
+                struct span method, const char *target, struct span body)
 {
     static const struct call_events events = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
@@ -60,12 +60,24 @@ void errand_run(struct errand *e, struct loop *l, struct pool *p, struct origin 
     pieces_init(&e->body, &e->arena);
     pieces_copy(&e->body, body);
     e->status = 0;
-    struct call_request request = {.method = body.at != NULL ? SPAN("POST") : SPAN("GET"),
+    struct call_request request = {.method = method,
                                    .target = span_from(target),
                                    .fields = SPAN("content-type: text/plain\r\n"),
                                    .body = body.at != NULL ? &e->body : NULL};
     loop_timer_in(l, &e->limit, ERRAND_TIME, takes_too_long);
     e->call = call_start(p, o, &request, &events, e);
+}
+
+void errand_run(struct errand *e, struct loop *l, struct pool *p, struct origin *o,
+                const char *target, struct span body)
+{
+    run(e, l, p, o, body.at != NULL ? SPAN("POST") : SPAN("GET"), target, body);
+}
+
+void errand_delete(struct errand *e, struct loop *l, struct pool *p, struct origin *o,
+                   const char *target)
+{
+    run(e, l, p, o, SPAN("DELETE"), target, SPAN_EMPTY);
 }
 
 void errand_deinit(struct errand *e)

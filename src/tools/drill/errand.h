@@ -1,6 +1,6 @@
 #pragma once
 /* One small HTTP exchange with a control door: a stand-in's faults and counts, the gateway's
- * status. */
+ * status and the fault that a drill commits in it. */
 #include "base/arena.h"
 #include "conn/pool.h"
 
@@ -23,4 +23,6 @@ struct errand {        /* embed it; zero it once before the first use */
 /* None may be under way. body.at == NULL: GET, else POST. */
 void errand_run(struct errand *e, struct loop *l, struct pool *p, struct origin *o,
                 const char *target, struct span body);
+void errand_delete(struct errand *e, struct loop *l, struct pool *p, struct origin *o,
+                   const char *target);
 void errand_deinit(struct errand *e); /* cancels; may be called at any time */

@@ -184,7 +184,7 @@ static void put_figures(const struct fault_summary *s, struct buf *out)
         report_put(out, " dip - area -");
 }
 
-static const char *colour_of(enum verdict v)
+const char *verdict_colour(enum verdict v)
 {
     return v == VERDICT_PASS ? "\033[1;32m" : v == VERDICT_NOT_RUN ? "\033[2m" : "\033[1;31m";
 }
@@ -209,7 +209,7 @@ void report_lines(const struct drill_report *r, size_t at, bool colour, struct b
 {
     size_t next;
     struct fault_summary s = report_summary(r, at, &next);
-    report_put(out, "%s %s%s%s", r->at[at].fault->id, colour ? colour_of(s.verdict) : "",
+    report_put(out, "%s %s%s%s", r->at[at].fault->id, colour ? verdict_colour(s.verdict) : "",
                verdict_name(s.verdict), colour ? "\033[0m" : "");
     if (s.count > 0)
         put_figures(&s, out);
@@ -228,13 +228,13 @@ void report_lines(const struct drill_report *r, size_t at, bool colour, struct b
 
 /* ---- JSON ---- */
 
-static void put_count(struct json_out *w, const char *name, uint64_t n)
+void report_json_count(struct json_out *w, const char *name, uint64_t n)
 {
     jw_key(w, name);
     jw_i64(w, (int64_t)n);
 }
 
-static void put_text(struct json_out *w, const char *name, const char *text)
+void report_json_text(struct json_out *w, const char *name, const char *text)
 {
     jw_key(w, name);
     if (text != NULL && text[0] != '\0')
@@ -243,7 +243,7 @@ static void put_text(struct json_out *w, const char *name, const char *text)
         jw_null(w);
 }
 
-static void put_number(struct json_out *w, const char *name, bool known, double n)
+void report_json_number(struct json_out *w, const char *name, bool known, double n)
 {
     jw_key(w, name);
     if (known)
@@ -254,19 +254,19 @@ static void put_number(struct json_out *w, const char *name, bool known, double 
 
 static void put_usec(struct json_out *w, const char *name, usec t)
 {
-    put_number(w, name, t >= 0, (double)t / 1e6);
+    report_json_number(w, name, t >= 0, (double)t / 1e6);
 }
 
 static void put_ms(struct json_out *w, const char *name, usec t)
 {
-    put_number(w, name, t >= 0, (double)t / 1e3);
+    report_json_number(w, name, t >= 0, (double)t / 1e3);
 }
 
 static void json_spread(struct json_out *w, const char *name, const struct spread *s)
 {
     jw_key(w, name);
     jw_object(w);
-    put_count(w, "count", s->count);
+    report_json_count(w, "count", s->count);
     put_ms(w, "p50", s->p50);
     put_ms(w, "p95", s->p95);
     if (s->p99 >= 0)
@@ -281,16 +281,16 @@ static void json_added(struct json_out *w, const char *name, const struct spread
     bool known = steady->count > 0 && over->count > 0;
     jw_key(w, name);
     jw_object(w);
-    put_number(w, "p50", known, (double)(over->p50 - steady->p50) / 1e3);
-    put_number(w, "p95", known, (double)(over->p95 - steady->p95) / 1e3);
-    put_number(w, "max", known, (double)(over->max - steady->max) / 1e3);
+    report_json_number(w, "p50", known, (double)(over->p50 - steady->p50) / 1e3);
+    report_json_number(w, "p95", known, (double)(over->p95 - steady->p95) / 1e3);
+    report_json_number(w, "max", known, (double)(over->max - steady->max) / 1e3);
     jw_object_end(w);
 }
 
 static void json_fates(struct json_out *w, const size_t fate[FATE_COUNT])
 {
     for (int i = 0; i < FATE_COUNT; i++)
-        put_count(w, fate_names[i], fate[i]);
+        report_json_count(w, fate_names[i], fate[i]);
 }
 
 static void json_times(struct json_out *w, const struct figures *f)
@@ -299,13 +299,14 @@ static void json_times(struct json_out *w, const struct figures *f)
     put_usec(w, "open_s", f->open);
     put_usec(w, "recover_s", f->recover);
     put_usec(w, "return_s", f->back);
-    put_count(w, "flaps", f->flaps);
+    report_json_count(w, "flaps", f->flaps);
     jw_key(w, "rps");
     jw_object(w);
-    put_number(w, "steady", true, f->r0);
-    put_number(w, "dip_percent", f->dip >= 0, f->dip);
-    put_number(w, "area_requests", f->area >= 0, f->area);
-    put_number(w, "full_outage_s", f->area >= 0 && f->r0 > 0, f->r0 > 0 ? f->area / f->r0 : 0);
+    report_json_number(w, "steady", true, f->r0);
+    report_json_number(w, "dip_percent", f->dip >= 0, f->dip);
+    report_json_number(w, "area_requests", f->area >= 0, f->area);
+    report_json_number(w, "full_outage_s", f->area >= 0 && f->r0 > 0,
+                       f->r0 > 0 ? f->area / f->r0 : 0);
     jw_object_end(w);
 }
 
@@ -328,20 +329,20 @@ static void json_conversations(struct json_out *w, const struct figures *f)
 {
     jw_key(w, "conversations");
     jw_object(w);
-    put_count(w, "steady", f->steady);
-    put_count(w, "count", f->count);
+    report_json_count(w, "steady", f->steady);
+    report_json_count(w, "count", f->count);
     json_fates(w, f->fate);
-    put_count(w, "spliced", f->spliced);
-    put_count(w, "gap_over_10_s", f->gaps);
-    put_count(w, "by_lead", f->by_lead);
-    put_count(w, "by_spare", f->by_spare);
-    put_count(w, "asked_elsewhere", f->elsewhere);
+    report_json_count(w, "spliced", f->spliced);
+    report_json_count(w, "gap_over_10_s", f->gaps);
+    report_json_count(w, "by_lead", f->by_lead);
+    report_json_count(w, "by_spare", f->by_spare);
+    report_json_count(w, "asked_elsewhere", f->elsewhere);
     jw_key(w, "lost_by");
     jw_object(w);
-    put_count(w, "error_told", f->told);
-    put_count(w, "error_in_no_dialect", f->rude);
-    put_count(w, "cut", f->cut);
-    put_count(w, "no_end_in_time", f->late);
+    report_json_count(w, "error_told", f->told);
+    report_json_count(w, "error_in_no_dialect", f->rude);
+    report_json_count(w, "cut", f->cut);
+    report_json_count(w, "no_end_in_time", f->late);
     jw_object_end(w);
     jw_object_end(w);
 }
@@ -352,7 +353,7 @@ static void json_shapes(struct json_out *w, const struct figures *f)
     jw_array(w);
     for (unsigned i = 0; i < SHAPE_COUNT; i++) {
         jw_object(w);
-        put_text(w, "shape", plan_shape_name(i));
+        report_json_text(w, "shape", plan_shape_name(i));
         json_fates(w, f->shape[i]);
         jw_object_end(w);
     }
@@ -366,8 +367,8 @@ static void json_circuit(struct json_out *w, const struct run_result *r)
     jw_array(w);
     for (size_t i = 0; i < r->circuit_count; i++) {
         jw_object(w);
-        put_number(w, "at_s", true, (double)(r->circuit[i].at - r->course.fault_at) / 1e6);
-        put_text(w, "state", circuit_name(r->circuit[i].to));
+        report_json_number(w, "at_s", true, (double)(r->circuit[i].at - r->course.fault_at) / 1e6);
+        report_json_text(w, "state", circuit_name(r->circuit[i].to));
         jw_object_end(w);
     }
     jw_array_end(w);
@@ -377,32 +378,32 @@ static void json_circuit(struct json_out *w, const struct run_result *r)
 static void json_figures(struct json_out *w, const struct run_result *r)
 {
     const struct figures *f = &r->figures;
-    put_number(w, "interruption_percent", true, f->interruption);
-    put_number(w, "silent_corruption_percent", f->count > 0,
-               f->count > 0 ? 100.0 * (double)f->fate[FATE_CORRUPT] / (double)f->count : 0);
+    report_json_number(w, "interruption_percent", true, f->interruption);
+    report_json_number(w, "silent_corruption_percent", f->count > 0,
+                       f->count > 0 ? 100.0 * (double)f->fate[FATE_CORRUPT] / (double)f->count : 0);
     json_conversations(w, f);
     jw_key(w, "words");
     jw_object(w);
-    put_count(w, "lost", f->lost);
-    put_count(w, "duplicate", f->repeated);
-    put_count(w, "reordered", f->reordered);
-    put_count(w, "never_sent", f->strange);
+    report_json_count(w, "lost", f->lost);
+    report_json_count(w, "duplicate", f->repeated);
+    report_json_count(w, "reordered", f->reordered);
+    report_json_count(w, "never_sent", f->strange);
     jw_object_end(w);
     json_times(w, f);
     json_circuit(w, r);
     json_latency(w, f);
     jw_key(w, "requests");
     jw_object(w);
-    put_count(w, "client", r->course.client);
-    put_count(w, "upstream", r->course.upstream);
-    put_count(w, "lead", r->lead_requests);
-    put_count(w, "spare", r->spare_requests);
-    put_number(w, "upstream_per_client", true, f->billing);
-    put_count(w, "faults_committed", r->committed);
-    put_count(w, "lead_attempts_failed", r->lead_failures);
+    report_json_count(w, "client", r->course.client);
+    report_json_count(w, "upstream", r->course.upstream);
+    report_json_count(w, "lead", r->lead_requests);
+    report_json_count(w, "spare", r->spare_requests);
+    report_json_number(w, "upstream_per_client", true, f->billing);
+    report_json_count(w, "faults_committed", r->committed);
+    report_json_count(w, "lead_attempts_failed", r->lead_failures);
     jw_object_end(w);
-    put_text(w, "gateway_said", r->why);
-    put_text(w, "first_trouble", r->first_trouble);
+    report_json_text(w, "gateway_said", r->why);
+    report_json_text(w, "first_trouble", r->first_trouble);
     json_shapes(w, f);
 }
 
@@ -412,23 +413,23 @@ static void json_limits(struct json_out *w, const struct variant_report *v)
     jw_object(w);
     for (int i = 0; i < LIMIT_COUNT; i++)
         if (v->limits.set[i])
-            put_number(w, limit_rows[i].name, true, v->limits.most[i]);
+            report_json_number(w, limit_rows[i].name, true, v->limits.most[i]);
     jw_object_end(w);
     jw_key(w, "broken");
     jw_array(w);
     for (size_t i = 0; i < v->broken_count; i++) {
         const struct broken *b = &v->broken[i];
         jw_object(w);
-        put_text(w, "limit", limit_rows[b->which].name);
-        put_text(w, "unit", limit_rows[b->which].unit);
-        put_number(w, "value", b->happened, b->value);
-        put_number(w, "most", true, b->most);
+        report_json_text(w, "limit", limit_rows[b->which].name);
+        report_json_text(w, "unit", limit_rows[b->which].unit);
+        report_json_number(w, "value", b->happened, b->value);
+        report_json_number(w, "most", true, b->most);
         jw_object_end(w);
     }
     jw_array_end(w);
 }
 
-static const char *verdict_key(enum verdict v)
+const char *verdict_key(enum verdict v)
 {
     static const char *const names[] = {[VERDICT_NOT_RUN] = "not_run",
                                         [VERDICT_PASS] = "pass",
@@ -440,14 +441,15 @@ static const char *verdict_key(enum verdict v)
 static void json_variant(struct json_out *w, const struct variant_report *v)
 {
     jw_object(w);
-    put_text(w, "id", v->variant->id);
-    put_text(w, "verdict", verdict_key(v->verdict));
+    report_json_text(w, "id", v->variant->id);
+    report_json_text(w, "verdict", verdict_key(v->verdict));
     if (v->verdict == VERDICT_NOT_RUN) {
-        put_text(w, "why", v->variant->not_run != NULL ? v->variant->not_run : "stopped before it");
+        report_json_text(w, "why",
+                         v->variant->not_run != NULL ? v->variant->not_run : "stopped before it");
     } else if (v->result.failed) {
-        put_text(w, "why", v->result.trouble);
+        report_json_text(w, "why", v->result.trouble);
     } else {
-        put_text(w, "expected", expectation_name(v->variant->expect));
+        report_json_text(w, "expected", expectation_name(v->variant->expect));
         json_limits(w, v);
         json_figures(w, &v->result);
     }
@@ -459,18 +461,18 @@ static void json_fault(struct json_out *w, const struct drill_report *r, size_t 
     const struct drill_fault *f = r->at[at].fault;
     struct fault_summary s = report_summary(r, at, next);
     jw_object(w);
-    put_text(w, "id", f->id);
-    put_text(w, "name", f->name);
-    put_text(w, "hypothesis", f->hypothesis);
-    put_text(w, "verdict", verdict_key(s.verdict));
+    report_json_text(w, "id", f->id);
+    report_json_text(w, "name", f->name);
+    report_json_text(w, "hypothesis", f->hypothesis);
+    report_json_text(w, "verdict", verdict_key(s.verdict));
     if (s.count > 0) {
-        put_number(w, "interruption_percent", true, s.interruption);
-        put_number(w, "detect_s", s.detected, s.detect);
-        put_number(w, "recover_s", s.recovered, s.recover);
-        put_number(w, "return_s", s.returned, s.back);
-        put_number(w, "dip_percent", s.dipped, s.dip);
-        put_number(w, "area_requests", s.dipped, s.area);
-        put_count(w, "conversations", s.count);
+        report_json_number(w, "interruption_percent", true, s.interruption);
+        report_json_number(w, "detect_s", s.detected, s.detect);
+        report_json_number(w, "recover_s", s.recovered, s.recover);
+        report_json_number(w, "return_s", s.returned, s.back);
+        report_json_number(w, "dip_percent", s.dipped, s.dip);
+        report_json_number(w, "area_requests", s.dipped, s.area);
+        report_json_count(w, "conversations", s.count);
         json_fates(w, s.fate);
     }
     jw_key(w, "variants");
@@ -486,14 +488,14 @@ void report_json(const struct drill_report *r, struct buf *out)
     struct json_out w;
     json_out_buf(&w, out);
     jw_object(&w);
-    put_text(&w, "schema", "hotspare.drill/1");
-    put_text(&w, "version", HOTSPARE_VERSION);
+    report_json_text(&w, "schema", "hotspare.drill/1");
+    report_json_text(&w, "version", HOTSPARE_VERSION);
     jw_key(&w, "ok");
     jw_bool(&w, report_good(r) && !r->stopped);
     jw_key(&w, "stopped");
     jw_bool(&w, r->stopped);
-    put_count(&w, "seed", r->seed);
-    put_count(&w, "rate", r->rate);
+    report_json_count(&w, "seed", r->seed);
+    report_json_count(&w, "rate", r->rate);
     put_usec(&w, "fault_s", r->fault_time);
     jw_key(&w, "faults");
     jw_array(&w);

@@ -12,6 +12,8 @@ enum verdict {
     VERDICT_BROKEN /* the drill itself failed: nothing was shown */
 };
 const char *verdict_name(enum verdict v); /* "PASS" */
+const char *verdict_key(enum verdict v);  /* "pass", for JSON */
+const char *verdict_colour(enum verdict v);
 
 struct variant_report {
     const struct drill_fault *fault;
@@ -63,4 +65,9 @@ void catalogue_json(const struct limits *user, struct buf *out); /* hotspare.dri
 
 /* Escapes & < > " ' and whatever XML 1.0 cannot hold. */
 void report_escape(struct buf *out, const char *text);
+/* Members of a report in JSON. text: NULL, "" = null. */
+struct json_out;
+void report_json_count(struct json_out *w, const char *name, uint64_t n);
+void report_json_text(struct json_out *w, const char *name, const char *text);
+void report_json_number(struct json_out *w, const char *name, bool known, double n);
 void report_put(struct buf *out, const char *format, ...) PRINTF_LIKE(2, 3);

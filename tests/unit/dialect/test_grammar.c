@@ -14,7 +14,7 @@
 #define TOOL(i) OPEN(i, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}")
 #define MARK(i, to)                                                                                \
     OPEN(i, "{\"type\":\"fallback\",\"from\":{\"model\":\"m\"}," to "\"trigger\":{\"type\":\"x\"}" \
-                                                                    "}")
+            "}")
 #define TO "\"to\":{\"model\":\"n\"},"
 #define DELTA(i, delta) EV("content_block_delta", ",\"index\":" #i ",\"delta\":" delta)
 #define SAY(i) DELTA(i, "{\"type\":\"text_delta\",\"text\":\"a\"}")

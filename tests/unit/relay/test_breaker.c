@@ -284,6 +284,80 @@ static void breaker_survives_a_restart(void **state)
     assert_int_equal(breaker_view(&jumped, 0).retry_in, 3600 * SEC);
 }
 
+/* ---- drills ---- */
+
+static uint32_t dice(uint64_t *rng, uint32_t sides)
+{
+    *rng ^= *rng << 13, *rng ^= *rng >> 7, *rng ^= *rng << 17;
+    return (uint32_t)((*rng >> 11) % sides);
+}
+
+/* Two breakers hear the same day, one of them in earnest. */
+static void breaker_drilled_failures_count_as_real_ones_do(void **state)
+{
+    (void)state;
+    uint64_t rng = 7, opened = 0;
+    for (int day = 0; day < 300; day++) {
+        struct breaker real = fresh(), drilled = fresh();
+        usec now = SEC, wait;
+        for (int i = 0; i < 100; i++) {
+            now += (usec)dice(&rng, 20) * SEC;
+            enum cause c = (enum cause)dice(&rng, CAUSE_COUNT);
+            usec asked = c == CAUSE_RATE_LIMITED ? (usec)dice(&rng, 2) * 9 * SEC : 0;
+            bool let = breaker_ask(&real, now, &wait) == ERR_OK;
+            assert_int_equal(breaker_ask(&drilled, now, &wait) == ERR_OK, let);
+            if (!let)
+                continue;
+            breaker_report(&real, now, c, asked, MID);
+            if (c == CAUSE_NONE)
+                breaker_report(&drilled, now, c, asked, MID);
+            else
+                breaker_report_drill(&drilled, now, c, asked, MID);
+            struct breaker_view one = breaker_view(&real, now), two = breaker_view(&drilled, now);
+            assert_int_equal(one.state, two.state);
+            assert_int_equal(one.last_cause, two.last_cause);
+            assert_int_equal(one.retry_in, two.retry_in);
+            assert_int_equal(one.failures_in_row, two.failures_in_row);
+            assert_int_equal(one.share.percent, two.share.percent);
+            assert_int_equal(one.opened_total, two.opened_total);
+        }
+        opened += breaker_view(&real, now).opened_total;
+        breaker_undo_drill(&drilled);
+        assert_true(lets(&drilled, now));
+        assert_int_equal(breaker_view(&drilled, now).share.percent, 100);
+        assert_int_equal(breaker_view(&drilled, now).failures_in_row, 0);
+    }
+    assert_true(opened > 300);
+}
+
+static void breaker_that_a_drill_opened_is_not_remembered_over_a_restart(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    struct breaker_saved saved;
+    breaker_report_drill(&b, SEC, CAUSE_ACCOUNT_GONE, 0, MID);
+    assert_false(lets(&b, 2 * SEC));
+    assert_false(breaker_save(&b, 2 * SEC, 9 * SEC, &saved));
+}
+
+static void breaker_really_out_stays_out_whatever_a_drill_does(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    fail_times(&b, SEC, 5);
+    breaker_report_drill(&b, 2 * SEC, CAUSE_ACCOUNT_GONE, 0, MID);
+    assert_int_equal(breaker_view(&b, 2 * SEC).retry_in, 29 * SEC);
+    breaker_undo_drill(&b);
+    assert_false(lets(&b, 3 * SEC));
+
+    struct breaker both = fresh(); /* opened by the drill, and then found to be out */
+    breaker_report_drill(&both, SEC, CAUSE_KEY_BAD, 0, MID);
+    breaker_force(&both, 2 * SEC);
+    breaker_report(&both, 2 * SEC, CAUSE_KEY_BAD, 0, MID);
+    breaker_undo_drill(&both);
+    assert_false(lets(&both, 3 * SEC));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +377,9 @@ int main(void)
         cmocka_unit_test(breaker_success_from_before_it_opened_closes_nothing),
         cmocka_unit_test(breaker_late_dead_account_lengthens_an_ordinary_opening),
         cmocka_unit_test(breaker_survives_a_restart),
+        cmocka_unit_test(breaker_drilled_failures_count_as_real_ones_do),
+        cmocka_unit_test(breaker_that_a_drill_opened_is_not_remembered_over_a_restart),
+        cmocka_unit_test(breaker_really_out_stays_out_whatever_a_drill_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

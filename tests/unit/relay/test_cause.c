@@ -300,6 +300,48 @@ static void cause_judges_errors_inside_a_200_stream(void **state)
     }
 }
 
+/* AWS: the word is in x-amzn-errortype, or names an exception inside a stream. */
+static void cause_knows_what_aws_calls_things(void **state)
+{
+    (void)state;
+    const struct {
+        enum cause want;
+        int status;
+        const char *word, *message;
+    } cases[] = {
+        {CAUSE_KEY_BAD, 403, "InvalidSignatureException", "The request signature we calculated"},
+        {CAUSE_KEY_BAD, 403, "UnrecognizedClientException", "The security token is invalid."},
+        {CAUSE_KEY_BAD, 403, "ExpiredTokenException", "The security token has expired"},
+        {CAUSE_ACCOUNT_GONE, 403, "AccessDeniedException", "You don't have access to the model"},
+        {CAUSE_RATE_LIMITED, 429, "ThrottlingException", "Too many requests"},
+        {CAUSE_RATE_LIMITED, 400, "ServiceQuotaExceededException", "x"},
+        {CAUSE_OVERLOADED, 429, "ModelNotReadyException", "x"},
+        {CAUSE_OVERLOADED, 503, "ServiceUnavailableException", "x"},
+        {CAUSE_TRANSIENT, 424, "ModelErrorException", "x"},
+        {CAUSE_TRANSIENT, 408, "ModelTimeoutException", "x"},
+        {CAUSE_TRANSIENT, 500, "InternalServerException", "x"},
+        {CAUSE_TRANSIENT, 500, "modelStreamErrorException", "x"}, /* as streams spell it */
+        {CAUSE_MODEL_GONE, 404, "ResourceNotFoundException", "x"},
+        {CAUSE_MODEL_GONE, 400, "ValidationException", "The provided model identifier is invalid."},
+        {CAUSE_MODEL_GONE, 400, "ValidationException",
+         "Invocation of model ID x with on-demand throughput isn\xe2\x80\x99t supported."},
+        {CAUSE_CONTEXT_EXCEEDED, 400, "ValidationException", "prompt is too long: 9 > 8"},
+        {CAUSE_UNKNOWN_4XX, 400, "ValidationException", "Malformed input request"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct chat_error error = {.status = cases[i].status,
+                                   .code = span_from(cases[i].word),
+                                   .message = span_from(cases[i].message)};
+        usec wait;
+        struct cause_evidence e = {.stage = CALL_BODY, .status = cases[i].status, .error = &error};
+        if (cause_of(&e, WALL, &wait) != cases[i].want)
+            fail_msg("%s: %s", cases[i].word, cases[i].message);
+        e.status = 200;
+        e.in_stream = true;
+        assert_int_equal(cause_of(&e, WALL, &wait), cases[i].want);
+    }
+}
+
 static void cause_judges_connections_and_deadlines(void **state)
 {
     (void)state;
@@ -482,6 +524,7 @@ int main(void)
         cmocka_unit_test(cause_html_is_a_wall_in_front_of_the_provider),
         cmocka_unit_test(cause_no_retry_header_makes_a_429_final),
         cmocka_unit_test(cause_judges_errors_inside_a_200_stream),
+        cmocka_unit_test(cause_knows_what_aws_calls_things),
         cmocka_unit_test(cause_judges_connections_and_deadlines),
         cmocka_unit_test(cause_reads_every_form_of_retry_after),
         cmocka_unit_test(cause_waits_for_the_limit_that_is_used_up),

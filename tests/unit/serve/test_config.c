@@ -409,11 +409,69 @@ static void show_again_is_the_same(const char *text)
     buf_deinit(&shown);
 }
 
+static void a_clouds_url_follows_from_its_region(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *url;
+    } rows[] = {
+        {"kind: bedrock, region: eu-west-1", "https://bedrock-runtime.eu-west-1.amazonaws.com"},
+        {"kind: bedrock, region: cn-north-1",
+         "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"},
+        {"kind: vertex, project: p", "https://aiplatform.googleapis.com"},
+        {"kind: vertex, project: p, region: us", "https://aiplatform.us.rep.googleapis.com"},
+        {"kind: vertex, project: p, region: us-east5",
+         "https://us-east5-aiplatform.googleapis.com"},
+        {"kind: vertex, project: p, url: 'https://proxy.example/v1'", "https://proxy.example"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct loaded l;
+        char text[256];
+        (void)snprintf(text, sizeof text, "targets:\n  a: { %s, key: env:SET }\n", rows[i].text);
+        struct config_source s = source_of(span_from(text), env_set);
+        assert_int_equal(load(&l, &s), ERR_OK);
+        assert_string_equal(l.config->targets[0].url_text, rows[i].url);
+        unload(&l);
+    }
+}
+
+static void a_clouds_keys_come_from_the_environment(void **state)
+{
+    (void)state;
+    struct env_pair keys[] = {{"AWS_DEFAULT_REGION", "us-west-2"},
+                              {"AWS_ACCESS_KEY_ID", "AKID"},
+                              {"AWS_SECRET_ACCESS_KEY", "secret"},
+                              {"AWS_SESSION_TOKEN", "token"},
+                              {NULL, NULL},
+                              {NULL, NULL}};
+    struct config_source s = source_of(SPAN("targets:\n  a: { kind: bedrock }\n"), keys);
+    struct loaded l;
+    assert_int_equal(load(&l, &s), ERR_OK);
+    const struct config_target *t = &l.config->targets[0];
+    assert_string_equal(t->region, "us-west-2");
+    assert_memory_equal(t->secret_key.value.at, "secret", 6);
+    assert_memory_equal(t->session_token.value.at, "token", 5);
+    assert_int_equal(t->key.form, SECRET_NONE);
+    unload(&l);
+    keys[4] = (struct env_pair){"AWS_BEARER_TOKEN_BEDROCK", "bearer"};
+    assert_int_equal(load(&l, &s), ERR_OK);
+    t = &l.config->targets[0];
+    assert_memory_equal(t->key.value.at, "bearer", 6);
+    assert_int_equal(t->access_key.form, SECRET_NONE);
+    unload(&l);
+}
+
 static void what_is_shown_reads_back_as_the_same(void **state)
 {
     (void)state;
     show_again_is_the_same(full);
     show_again_is_the_same(T);
+    show_again_is_the_same(
+        "targets:\n"
+        "  a: { kind: bedrock, region: eu-west-1, access_key: env:SET, secret_key: env:SET,\n"
+        "       session_token: env:SET }\n"
+        "  b: { kind: bedrock, region: cn-north-1, key: env:SET, url: 'http://127.0.0.1:1/x' }\n"
+        "  c: { kind: vertex, service_account: env:SET, project: p, region: eu }\n");
     show_again_is_the_same(T "keys: { x: 'file:/dev/../etc/hostname' }\nlisten: '[::]:1'\n"
                              "tls: { cert: /dev/null, key: /dev/null }\n");
     show_again_is_the_same(
@@ -492,6 +550,10 @@ static const char *const paths[] = {"listen",
                                     "hedge.after",
                                     "return.ramp",
                                     "return.sticky",
+                                    "use.kind",
+                                    "use.users",
+                                    "use.revenue_million",
+                                    "use.region",
                                     "body_max",
                                     "body_memory",
                                     "reply_headers",
@@ -607,6 +669,8 @@ int main(void)
         cmocka_unit_test(nothing_at_all_is_said_with_what_to_do),
         cmocka_unit_test(secrets_come_from_files_and_credentials),
         cmocka_unit_test(a_check_elsewhere_only_names_missing_secrets),
+        cmocka_unit_test(a_clouds_url_follows_from_its_region),
+        cmocka_unit_test(a_clouds_keys_come_from_the_environment),
         cmocka_unit_test(what_is_shown_reads_back_as_the_same),
         cmocka_unit_test(showing_tells_origins_and_no_secret),
         cmocka_unit_test(every_key_is_explained),

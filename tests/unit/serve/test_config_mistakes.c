@@ -59,7 +59,8 @@ static const struct row rows[] = {
      "is known\n"},
     {"a merge key", T "<<: { workers: 1 }\n",
      "3:1: error: <<: unknown key // remove it; known here: listen, admin, tls, admin_tls, "
-     "workers, keys, targets, models, deadlines, breaker, return, body_max, body_memory, "
+     "workers, keys, targets, models, deadlines, breaker, hedge, return, use, body_max, "
+     "body_memory, "
      "reply_headers, "
      "log_requests, access_log, state_dir\n"},
     {"a directive",
@@ -87,7 +88,8 @@ static const struct row rows[] = {
     {"nested too deep", T "models: [[[[[[[[[1]]]]]]]]]\n", "3:16: error: nested too deep\n"},
     {"an unknown key", T "colour: blue\n",
      "3:1: error: colour: unknown key // remove it; known here: listen, admin, tls, admin_tls, "
-     "workers, keys, targets, models, deadlines, breaker, return, body_max, body_memory, "
+     "workers, keys, targets, models, deadlines, breaker, hedge, return, use, body_max, "
+     "body_memory, "
      "reply_headers, "
      "log_requests, access_log, state_dir\n"},
     {"an unknown key with a neighbour", T "wokers: 1\n",
@@ -121,9 +123,8 @@ static const struct row rows[] = {
      "it\n"},
     {"a provider that is to be started",
      "targets:\n"
-     "  a: { kind: anthropic, key: x, url: \"https://a\", start: always }\n",
-     "2:30: warning: targets.a.key: written into the file // write env:NAME or file:/path\n"
-     "2:58: error: targets.a.start: only an engine on this machine can be started // use kind: "
+     "  a: { kind: openai-compatible, model: m, url: \"http://127.0.0.1:9\", start: always }\n",
+     "2:77: error: targets.a.start: only an engine on this machine can be started // use kind: "
      "vllm, llama.cpp, ollama or command\n"},
     {"an engine on another machine",
      "targets:\n"
@@ -253,12 +254,44 @@ static const struct row rows[] = {
      "  a: { kind: anthropc, url: http://127.0.0.1:9 }\n",
      "2:14: error: targets.a.kind: \"anthropc\" is not one of its words; did you mean "
      "\"anthropic\"? // write one of: anthropic, openai, openai-compatible, vllm, llama.cpp, "
-     "ollama, mistral, standin\n"},
+     "ollama, mistral, bedrock, vertex, standin, command\n"},
     {"a kind of a later version",
      "targets:\n"
-     "  a: { kind: bedrock }\n",
-     "2:14: error: targets.a.kind: bedrock is planned, not in this version // use one of: "
-     "anthropic, openai, openai-compatible, vllm, llama.cpp, ollama, mistral, standin\n"},
+     "  a: { kind: gemini }\n",
+     "2:14: error: targets.a.kind: gemini is planned, not in this version // use one of: "
+     "anthropic, openai, openai-compatible, vllm, llama.cpp, ollama, mistral, bedrock, vertex, "
+     "standin, command\n"},
+    {"a cloud without a region",
+     "targets:\n"
+     "  a: { kind: bedrock, key: env:SET }\n",
+     "2:14: error: targets.a: kind bedrock needs a region // add region: us-east-1, or export "
+     "AWS_REGION=us-east-1\n"},
+    {"a region that is none",
+     "targets:\n"
+     "  a: { kind: bedrock, key: env:SET, region: us/east }\n",
+     "2:45: error: targets.a.region: not the name of a region // write a name such as us-east-1\n"},
+    {"an access key alone",
+     "targets:\n"
+     "  a: { kind: bedrock, region: us-east-1, access_key: env:SET }\n",
+     "2:14: error: targets.a: an access key and its secret belong together // add access_key and "
+     "secret_key\n"},
+    {"both ways to authorise",
+     "targets:\n"
+     "  a: { kind: bedrock, region: r, key: env:SET, access_key: env:SET, secret_key: env:SET "
+     "}\n",
+     "2:14: error: targets.a: has an API key and keys that sign; one of them is used // remove "
+     "key, or access_key and what belongs to it\n"},
+    {"a cloud without a service account",
+     "targets:\n"
+     "  a: { kind: vertex }\n",
+     "2:14: error: targets.a: has no service account // add service_account: "
+     "file:/path/key.json\n"},
+    {"keys of a cloud at home",
+     "targets:\n"
+     "  a: { kind: anthropic, key: env:SET, region: us-east-1, secret_key: env:SET }\n",
+     "2:3: error: targets.a: access_key, secret_key and session_token are for kind bedrock // "
+     "remove them\n"
+     "2:3: error: targets.a.region: for kinds bedrock and vertex only // remove it\n"},
     {"a kind that wants a URL",
      "targets:\n"
      "  a: { kind: openai-compatible }\n",
@@ -453,6 +486,41 @@ static const struct row rows[] = {
      "  - { match: claude-*, chain: [ o ] }\n",
      "4:33: warning: models[0].chain[0]: o will be asked for the client's model name // write "
      "o/MODEL\n"},
+    {"a model whose licence forbids the declared use",
+     "use: { kind: product, users: 800000000 }\n"
+     "targets:\n"
+     "  v: { kind: vllm, url: http://127.0.0.1:9, model: meta-llama/Llama-2-13b-chat-hf }\n"
+     "  h: { kind: openai-compatible, url: https://api.example.com/v1 }\n"
+     "models:\n"
+     "  - match: \"*\"\n"
+     "    chain: [ v, v/CohereLabs/c4ai-command-a-03-2025, v/Qwen/Qwen3-8B-AWQ, v/my-own,\n"
+     "             h/CohereLabs/c4ai-command-a-03-2025 ]\n",
+     "7:14: error: models[0].chain[0]: meta-llama/Llama-2-13b-chat-hf: the licence forbids this "
+     "use: above 700000000 monthly users this licence does not cover you: ask Meta for a licence "
+     "// take another model; hotspare licence meta-llama/Llama-2-13b-chat-hf tells more\n"
+     "7:17: error: models[0].chain[1]: CohereLabs/c4ai-command-a-03-2025: the licence forbids this "
+     "use: commercial use needs another licence from the owner // take another model; hotspare "
+     "licence CohereLabs/c4ai-command-a-03-2025 tells more\n"
+     "8:14: warning: models[0].chain[4]: CohereLabs/c4ai-command-a-03-2025: the licence forbids "
+     "this use: commercial use needs another licence from the owner // take another model; "
+     "hotspare licence CohereLabs/c4ai-command-a-03-2025 tells more\n"},
+    {"the same without a declared use",
+     "targets:\n"
+     "  v: { kind: vllm, url: http://127.0.0.1:9, model: meta-llama/Llama-2-13b-chat-hf }\n",
+     ""},
+    {"a forbidden model in the default chain",
+     "use: { kind: internal }\n"
+     "targets:\n"
+     "  v: { kind: ollama, url: http://127.0.0.1:9, model: MiniMaxAI/MiniMax-M2.7 }\n",
+     "3:3: error: targets.v: MiniMaxAI/MiniMax-M2.7: the licence forbids this use: commercial use "
+     "needs another licence from the owner // take another model; hotspare licence "
+     "MiniMaxAI/MiniMax-M2.7 tells more\n"},
+    {"a use without its kind", "use: { users: 10 }\n" T,
+     "1:6: error: use: says for how many or where, and not what for // add kind: research, "
+     "internal, product or api-service\n"},
+    {"a use that is none", "use: { kind: resarch }\n" T,
+     "1:14: error: use.kind: \"resarch\" is not one of its words; did you mean \"research\"? // "
+     "write one of: research, internal, product, api-service\n"},
 };
 
 static void each_mistake_is_told_with_its_place_and_a_fix(void **state)

@@ -1,0 +1,59 @@
+#pragma once
+/* Claude behind another cloud's door: Amazon Bedrock and Google Vertex AI. What is said is the
+ * Messages format; where the model's name stands, how a request is authorised and how a stream is
+ * framed is the cloud's. This module is that difference and nothing else.
+ *
+ * Pure but for OpenSSL's hashing; the time is handed in. Knows no exchange, no socket.
+ * Sources: AWS, "InvokeModel", "InvokeModelWithResponseStream"; Google Cloud, "Claude models". */
+#include "base/pieces.h"
+#include "dialect/capability.h"
+#include "http/eventstream.h"
+#include "http/h1.h"
+#include "http/sse.h"
+#include "relay/sigv4.h"
+
+struct access_token; /* relay/access_token.h */
+
+struct cloud {                    /* immutable; part of a target */
+    enum target_kind kind;        /* TARGET_BEDROCK or TARGET_VERTEX */
+    struct span base;             /* before the model's name: ".../model/", ".../models/" */
+    struct span host;             /* as the Host field has it: it is signed */
+    struct span region;           /* Bedrock */
+    struct sigv4_credentials aws; /* Bedrock; access_key empty: the target's credentials do */
+    struct access_token *token;   /* Vertex; NULL: the target's credentials do */
+};
+
+/* The path that names model (plain) and whether to stream; in `a`. ERR_UNSUPPORTED: no model that
+ * speaks Messages there. */
+MUST_USE enum err cloud_path(const struct cloud *c, struct span model, bool stream, struct arena *a,
+                             struct span *out);
+
+/* What the answer to such a request must be. */
+const char *cloud_accepts(const struct cloud *c, bool stream);
+
+/* Appends the lines that authorise this request (Bedrock with keys; nothing else). */
+MUST_USE enum err cloud_sign(const struct cloud *c, struct span path, const struct pieces *body,
+                             usec wall, struct buf *to);
+
+/* An anthropic-beta field as a JSON array for the body, in `a`; empty: none of them is known to
+ * Bedrock, which refuses requests that name others. *out_left_out: a flag that may have unlocked
+ * something in the body was left out. */
+struct span cloud_betas(struct span field, struct arena *a, bool *out_left_out);
+
+/* The word that a cloud puts beside its error body: x-amzn-errortype without its address. */
+struct span cloud_error_word(const struct http_field *fields, size_t count);
+
+/* ---- Bedrock's streams ---- */
+
+struct cloud_stream { /* embed it; private to cloud.c */
+    struct eventstream frames;
+    struct arena scratch; /* of one event */
+    struct buf raw;       /* the event as Claude's own API would have sent it */
+};
+void cloud_stream_init(struct cloud_stream *s, size_t max_bytes);
+void cloud_stream_deinit(struct cloud_stream *s);
+/* As sse_next: each message becomes the server-sent event it stands for, raw bytes included. An
+ * exception becomes Claude's error event, with its own name as details.error_code. ERR_SYNTAX: a
+ * damaged frame or one that holds no event. */
+MUST_USE enum err cloud_stream_next(struct cloud_stream *s, struct span in, size_t *out_used,
+                                    struct sse_event *out_event);
