@@ -1,4 +1,5 @@
 /* Picks the command. Knows every command's name and nothing of what they do. */
+#include "net/child_guard.h"
 #include "serve/serve.h"
 #include "tools/config_cmd.h"
 #include "tools/demo.h"
@@ -35,6 +36,7 @@ static const struct command {
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},
     {"version", version_main, "versions of the program and its libraries"},
     {"help", help_main, "this page"},
+    {"engine-guard", child_guard_main, NULL}, /* serve starts it */
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -58,7 +60,8 @@ static int help_main(int argc, char **argv)
                  "OPENAI_API_KEY\n"
                  "  hotspare init > hotspare.yaml          write down what serve would do\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)printf("  %-10s %s\n", commands[i].name, commands[i].line);
+        if (commands[i].line)
+            (void)printf("  %-10s %s\n", commands[i].name, commands[i].line);
     (void)printf("\nhotspare COMMAND --help tells more. Manual: man hotspare\n");
     return 0;
 }

@@ -28,6 +28,7 @@ static const char *const kind_names[TARGET_KIND_COUNT] = {
     [TARGET_BEDROCK] = "bedrock",
     [TARGET_VERTEX] = "vertex",
     [TARGET_STANDIN] = "standin",
+    [TARGET_COMMAND] = "command",
 };
 
 const char *target_kind_name(enum target_kind k)
@@ -559,6 +560,7 @@ struct capability capability_preset(enum target_kind kind, struct span model)
     case TARGET_STANDIN:
         return standin_preset();
     case TARGET_OPENAI_COMPATIBLE:
+    case TARGET_COMMAND:
     case TARGET_KIND_COUNT:
         break;
     }

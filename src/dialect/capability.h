@@ -16,6 +16,7 @@ enum target_kind {
     TARGET_BEDROCK,
     TARGET_VERTEX,
     TARGET_STANDIN,
+    TARGET_COMMAND, /* an engine of any make that is started by its command line */
     TARGET_KIND_COUNT
 };
 /* The configuration's word: "llama.cpp". */

@@ -188,3 +188,20 @@ const char *sock_text(int err_no)
 {
     return uv_strerror(-err_no); /* thread-safe, unlike strerror */
 }
+
+bool sock_port_free(uint16_t *port)
+{
+    union sock_addr at;
+    socklen_t len = sizeof at;
+    bool numeric = sock_addr_numeric("127.0.0.1", &at);
+    assert(numeric);
+    sock_addr_port(&at, *port);
+    int fd = sock_listen(&at, 1, false);
+    if (fd < 0)
+        return false;
+    bool known = getsockname(fd, &at.any, &len) == 0;
+    if (known)
+        *port = sock_addr_port_of(&at);
+    (void)close(fd); /* nothing was written to it */
+    return known;
+}

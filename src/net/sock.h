@@ -28,6 +28,9 @@ int sock_accept(int listener, union sock_addr *out_peer);
 int sock_listen(const union sock_addr *at, int backlog, bool reuse_port);
 /* 0, or -1 with errno; EINPROGRESS is 0. */
 int sock_connect(int fd, const union sock_addr *to);
+/* Could a server listen on 127.0.0.1:*port now? With 0: finds a port that is free, into *port. It
+ * may be taken by another program a moment later. */
+bool sock_port_free(uint16_t *port);
 int sock_error(int fd); /* SO_ERROR, or errno of asking */
 void sock_reset_on_close(int fd);
 int sock_reserve(void); /* a descriptor kept to be given up when they run out, or -1 */

@@ -321,6 +321,8 @@ void attempt_call(struct exchange *x, struct attempt *at, const struct call_even
                                .fields = at->fields,
                                .body = &at->body,
                                .connect_time = x->relay->deadlines.connect};
+    gate_enter(at->link->target->gate);
+    at->entered = true;
     if (events == &attempt_events && fault_board_armed(x->relay->faults) && inject_begin(x, &req))
         return;
     at->call = call_start(x->relay->pool, at->link->target->origin, &req, events, x);
@@ -405,6 +407,13 @@ void attempt_adopted(struct exchange *x, struct span heard)
         on_body(x, heard);
 }
 
+void attempt_leave(struct exchange *x, struct attempt *at)
+{
+    if (at->entered)
+        gate_leave(at->link->target->gate, loop_now(x->relay->loop));
+    at->entered = false;
+}
+
 void attempt_drop(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
@@ -412,6 +421,7 @@ void attempt_drop(struct exchange *x)
         return;
     at->open = false;
     access_token_forget(&at->token);
+    attempt_leave(x, at);
     call_cancel(at->call);
     at->call = NULL;
     if (at->injection)

@@ -55,6 +55,7 @@ static const struct cause_facts facts[CAUSE_COUNT] = {
     [CAUSE_BROKEN_STREAM] = {.name = "broken_stream", .counts = true, .repeat_here = true},
     /* The reaction counts where no cleaned repeat is possible. What one cannot mend the caller
      * hears in the original words: Claude Code drops its thinking by itself when it reads them. */
+    [CAUSE_NOT_READY] = {.name = "not_ready", .repeat_here = true},
     [CAUSE_THINKING_REFUSED] = {.name = "thinking_refused", .reaction = REACT_ELSEWHERE_ONCE},
 };
 

@@ -26,6 +26,8 @@ enum cause {
     CAUSE_BROKEN_STREAM,    /* cut, reset, malformed, HTML with 200, wrong content type */
     CAUSE_THINKING_REFUSED, /* thinking in the history that this target did not sign so, or that it
                                misses: asked once more without any (clean.c) */
+    CAUSE_NOT_READY, /* an engine of ours that is still loading, or was given up: nothing was sent
+                      */
     CAUSE_COUNT
 };
 

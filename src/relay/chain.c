@@ -78,7 +78,7 @@ bool chain_beside(struct chain_walk *w, usec now, size_t *out_link)
     usec wait;
     for (size_t k = 0; k < w->count && w->attempts < w->attempts_max; k++) {
         size_t i = w->order[k];
-        if (w->unfit[i] || w->tries[i] > 0 ||
+        if (w->unfit[i] || w->tries[i] > 0 || (w->not_beside & BIT(i)) ||
             breaker_view(w->breakers[i], now).state != BREAKER_CLOSED ||
             breaker_ask(w->breakers[i], now, &wait) != ERR_OK)
             continue;

@@ -18,6 +18,7 @@ struct chain_walk {                  /* embed it; belongs to chain.c */
     enum cause cause[CHAIN_MAX];   /* why it failed here */
     usec ready_at[CHAIN_MAX];      /* the provider asked for no request before; 0 = did not */
     size_t attempts, attempts_max; /* attempts_max = max(3, count) */
+    uint32_t not_beside;           /* BIT(link): chain_beside leaves it out */
     bool once_elsewhere;           /* a REACT_ELSEWHERE_ONCE is being tried */
 };
 struct chain_pick {

@@ -25,6 +25,7 @@
     ((size_t)64 << 20) /* one event or one whole answer; streams are flushed per read              \
                         */
 #define PING_MAX 1024
+#define LOADING_LOOK (50 * USEC_PER_MS) /* how often a waiting request looks at its engine */
 
 static void on_timer(struct timer *t);
 static void try_next(struct exchange *x);
@@ -270,6 +271,63 @@ static void out_of_time(struct exchange *x)
     exchange_finish(x, OUTCOME_REJECTED);
 }
 
+/* ---- an engine that must be started first ---- */
+
+/* How long this request waits for it: as for any silence while another target is left. */
+static usec loading_deadline(struct exchange *x, usec now)
+{
+    usec patience = x->relay->deadlines.first_token;
+    bool other = chain_has_other(&x->walk, x->retry_link, now);
+    return other && now + patience < x->deadline ? now + patience : x->deadline;
+}
+
+/* Nothing was sent: its breaker hears that this says nothing. */
+static void not_ready(struct exchange *x, const char *why)
+{
+    struct failure f = {.cause = CAUSE_NOT_READY, .link = x->retry_link, .why = why};
+    usec since = x->load_since;
+    x->state = EX_TRYING;
+    attempt_open(x, x->retry_link, since);
+    breaker_cancel(x->route->breakers[x->retry_link], loop_now(x->relay->loop));
+    x->attempt.reported = true;
+    f.error = (struct chat_error){
+        .status = 503,
+        .type = span_from(dialect_error_type(503)),
+        .message = arena_printf(x->arena, "%s: %s", x->attempt.link->target->name, why)};
+    exchange_attempt_failed(x, &f);
+}
+
+static void look_at_engine(struct exchange *x, usec now)
+{
+    enum gate_answer answer = gate_ask(x->route->links[x->retry_link].target->gate, now);
+    if (answer == GATE_OPEN) {
+        x->state = EX_TRYING;
+        attempt_begin(x, x->retry_link);
+    } else if (answer == GATE_GONE) {
+        not_ready(x, "the engine could not be started; /api/status says why");
+    } else if (now >= x->attempt.deadline) {
+        not_ready(x, "the engine is still loading");
+    } else {
+        exchange_rearm(x);
+    }
+}
+
+static void begin(struct exchange *x, size_t link)
+{
+    usec now = loop_now(x->relay->loop);
+    if (!x->route->links[link].target->gate) {
+        x->state = EX_TRYING;
+        attempt_begin(x, link);
+        return;
+    }
+    x->state = EX_LOADING;
+    x->retry_link = link;
+    x->load_since = now;
+    x->attempt.passthrough = false; /* the last one's stream runs no more: pings may go */
+    x->attempt.deadline = loading_deadline(x, now);
+    look_at_engine(x, now);
+}
+
 static void try_next(struct exchange *x)
 {
     usec now = loop_now(x->relay->loop);
@@ -291,8 +349,7 @@ static void try_next(struct exchange *x)
         x->attempt.deadline = now + pick.wait;
         exchange_rearm(x);
     } else {
-        x->state = EX_TRYING;
-        attempt_begin(x, pick.link);
+        begin(x, pick.link);
     }
 }
 
@@ -307,7 +364,7 @@ struct exchange_attempt *exchange_log(struct exchange *x)
 static void report_breaker(struct exchange *x, enum cause cause, usec retry_after)
 {
     struct attempt *at = &x->attempt;
-    if (at->reported && cause == CAUSE_NONE)
+    if (at->reported && (cause == CAUSE_NONE || cause == CAUSE_NOT_READY))
         return;
     at->reported = true;
     usec now = loop_now(x->relay->loop);
@@ -500,7 +557,7 @@ void exchange_client_gone(struct request *r)
         line->status = x->attempt.status;
         if (!x->attempt.reported)
             breaker_cancel(x->route->breakers[x->attempt.index], line->ended);
-    } else if (x->state == EX_PAUSING) {
+    } else if (x->state == EX_PAUSING || x->state == EX_LOADING) {
         breaker_cancel(x->route->breakers[x->retry_link], loop_now(x->relay->loop));
     }
     attempt_drop(x);
@@ -524,6 +581,8 @@ void exchange_rearm(struct exchange *x)
         at = attempt_next_check(x);
     if (x->state == EX_PAUSING)
         at = x->attempt.deadline;
+    if (x->state == EX_LOADING)
+        at = loop_now(x->relay->loop) + LOADING_LOOK;
     if (at > x->deadline)
         at = x->deadline;
     if (x->stream && x->ping_at < at)
@@ -569,8 +628,7 @@ static void on_timer(struct timer *t)
     if (x->state == EX_TRYING && attempt_overdue(x, now))
         return;
     if (x->state == EX_PAUSING && now >= x->attempt.deadline) {
-        x->state = EX_TRYING;
-        attempt_begin(x, x->retry_link);
+        begin(x, x->retry_link);
         return;
     }
     if (x->state == EX_PAUSING && now >= x->deadline) {
@@ -580,5 +638,8 @@ static void on_timer(struct timer *t)
     }
     if (x->stream && now >= x->ping_at)
         send_ping(x, now);
-    exchange_rearm(x);
+    if (x->state == EX_LOADING)
+        look_at_engine(x, now);
+    else
+        exchange_rearm(x);
 }

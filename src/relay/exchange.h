@@ -13,6 +13,7 @@
 #include "relay/chain.h"
 #include "relay/cloud.h"
 #include "relay/fault_board.h"
+#include "relay/gate.h"
 #include "relay/hedge.h"
 #include "relay/learned.h"
 #include "relay/ledger.h"
@@ -33,6 +34,7 @@ struct relay_target { /* immutable while a request may use it */
     struct origin *origin;     /* of this worker's pool */
     const struct cloud *cloud; /* NULL: spoken to as its dialect has it; else `path` is unused */
     int64_t context;           /* tokens, as its operator says; 0 = what is known of its model */
+    struct gate *gate;         /* borrowed; NULL: it is not started by us */
 };
 
 struct relay_link {

@@ -19,6 +19,7 @@ enum exchange_state {
     EX_IDLE,    /* between attempts; only while exchange.c decides */
     EX_TRYING,  /* an attempt is under way */
     EX_PAUSING, /* backing off before repeating a target */
+    EX_LOADING, /* an engine of ours is being started for it */
     EX_DONE
 };
 
@@ -49,6 +50,7 @@ struct attempt {
     bool passthrough; /* its answer's bytes are given as they come */
     bool rewritten;   /* the request was written by us; else the client's own bytes went out */
     bool reported;    /* its breaker has been told */
+    bool entered;     /* its engine knows of it */
     struct pieces body;
     struct span path;        /* with its query */
     struct token_wait token; /* of a cloud */
@@ -145,7 +147,8 @@ struct exchange {
     bool failed_once;
     struct chat_problem unfit; /* why the last unfit target could not carry it */
     bool was_unfit;
-    size_t retry_link; /* while EX_PAUSING */
+    size_t retry_link; /* while EX_PAUSING or EX_LOADING */
+    usec load_since;   /* while EX_LOADING */
 
     struct ledger ledger;
     struct tool_hold hold;
@@ -197,6 +200,7 @@ size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
 
 /* attempt.c */
 void attempt_begin(struct exchange *x, size_t link);
+void attempt_leave(struct exchange *x, struct attempt *at); /* its engine is told */
 void attempt_drop(struct exchange *x); /* cancels the call and frees what is not in the arena */
 bool attempt_overdue(struct exchange *x,
                      usec now); /* a deadline of the attempt passed: it has been failed */

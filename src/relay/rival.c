@@ -44,6 +44,7 @@ static void leave(struct exchange *x, enum hedge_end end)
     x->attempts[at->line].status = at->status;
     r->on = false;
     r->end = end;
+    attempt_leave(x, at);
     call_cancel(at->call);
     at->call = NULL;
     at->open = false;
@@ -252,6 +253,9 @@ static void begin(struct exchange *x, usec now)
     x->attempt.hedge_at = 0;
     if (!x->holding || x->rival.on || x->attempt_count == EXCHANGE_ATTEMPTS_MAX || !hedge_take(h))
         return;
+    for (size_t i = 0; i < x->route->count; i++) /* nobody is started for a race */
+        if (!gate_is_open(x->route->links[i].target->gate))
+            x->walk.not_beside |= BIT(i);
     while (chain_beside(&x->walk, now, &link)) {
         if (!write_request(x, link, now))
             continue;

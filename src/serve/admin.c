@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "serve/admin_internal.h"
+#include "serve/engines.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -119,6 +120,62 @@ static enum err write_states(struct worker *w, struct buf *out)
     return e;
 }
 
+static enum err write_engine_states(const char *name, const struct engine_view *v, struct buf *out)
+{
+    enum err e = ERR_OK;
+    for (int k = 0; e == ERR_OK && k < ENGINE_STATES; k++)
+        e = buf_printf(out, "hotspare_engine_state{target=\"%s\",state=\"%s\"} %d\n", name,
+                       engine_state_name((enum engine_state)k), (int)v->state == k);
+    return e;
+}
+
+static enum err write_engine_starts(const char *name, const struct engine_view *v, struct buf *out)
+{
+    return buf_printf(out, "hotspare_engine_starts_total{target=\"%s\"} %llu\n", name,
+                      (unsigned long long)v->starts);
+}
+
+static enum err write_engine_failures(const char *name, const struct engine_view *v,
+                                      struct buf *out)
+{
+    return buf_printf(out, "hotspare_engine_failures_total{target=\"%s\"} %llu\n", name,
+                      (unsigned long long)v->failures);
+}
+
+/* Of engines that we start; nothing where there are none. */
+static enum err write_engines(struct worker *w, struct buf *out)
+{
+    static const struct {
+        const char *head;
+        enum err (*write)(const char *name, const struct engine_view *v, struct buf *out);
+    } families[] = {
+        {"# HELP hotspare_engine_state 1 for the state each engine that we start is in.\n"
+         "# TYPE hotspare_engine_state gauge\n",
+         write_engine_states},
+        {"# HELP hotspare_engine_starts_total Times it was started.\n"
+         "# TYPE hotspare_engine_starts_total counter\n",
+         write_engine_starts},
+        {"# HELP hotspare_engine_failures_total Times it ended, or was ended, as failed.\n"
+         "# TYPE hotspare_engine_failures_total counter\n",
+         write_engine_failures}};
+    const struct snapshot *s = routing_snapshot(w->routing);
+    enum err e = ERR_OK;
+    for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        bool headed = false;
+        for (size_t i = 0; e == ERR_OK && i < s->config->target_count; i++) {
+            if (!s->gates[i])
+                continue;
+            struct engine_view v = engine_view(s->gates[i], loop_now(w->loop));
+            if (!headed)
+                e = buf_add_cstr(out, families[f].head);
+            headed = true;
+            if (e == ERR_OK)
+                e = families[f].write(s->config->targets[i].name, &v, out);
+        }
+    }
+    return e;
+}
+
 static enum err write_process(struct worker *w, struct buf *out)
 {
     struct server_stats api = server_stats(w->api);
@@ -152,6 +209,8 @@ static void metrics_door(struct worker *w, struct request *r)
     pthread_mutex_unlock(&w->service->lock);
     if (e == ERR_OK)
         e = write_states(w, &out);
+    if (e == ERR_OK)
+        e = write_engines(w, &out);
     if (e == ERR_OK)
         e = write_process(w, &out);
     if (e == ERR_OK)
@@ -221,6 +280,50 @@ static void write_learned(struct json_out *j, struct learned *l, usec wall)
     mem_free(all);
 }
 
+static void member(struct json_out *j, const char *key, const char *value)
+{
+    jw_key(j, key);
+    jw_cstr(j, value);
+}
+
+static void number_member(struct json_out *j, const char *key, int64_t value)
+{
+    jw_key(j, key);
+    jw_i64(j, value);
+}
+
+static void write_engine(struct json_out *j, const char *target, const struct engine_view *v)
+{
+    jw_object(j);
+    member(j, "target", target);
+    member(j, "state", engine_state_name(v->state));
+    number_member(j, "for_ms", v->since / USEC_PER_MS);
+    number_member(j, "pid", v->pid); /* 0: no process */
+    number_member(j, "port", v->port);
+    number_member(j, "starts", (int64_t)v->starts);
+    number_member(j, "failures", (int64_t)v->failures);
+    number_member(j, "in_use", v->users);
+    number_member(j, "retry_in_ms", v->retry_in / USEC_PER_MS);
+    member(j, "reason", engine_reason_name(v->reason));
+    if (engine_reason_text(v->reason)[0])
+        member(j, "why", engine_reason_text(v->reason));
+    if (engine_reason_fix(v->reason)[0])
+        member(j, "fix", engine_reason_fix(v->reason));
+    jw_object_end(j);
+}
+
+static void write_engine_list(struct json_out *j, const struct snapshot *s, usec now)
+{
+    jw_array(j);
+    for (size_t i = 0; i < s->config->target_count; i++) {
+        if (!s->gates[i])
+            continue;
+        struct engine_view v = engine_view(s->gates[i], now);
+        write_engine(j, s->config->targets[i].name, &v);
+    }
+    jw_array_end(j);
+}
+
 static void status_door(struct worker *w, struct request *r)
 {
     struct link_view views[64];
@@ -250,6 +353,8 @@ static void status_door(struct worker *w, struct request *r)
     for (size_t i = 0; i < count; i++)
         write_view(&j, &views[i]);
     jw_array_end(&j);
+    jw_key(&j, "engines");
+    write_engine_list(&j, routing_snapshot(w->routing), loop_now(w->loop));
     jw_key(&j, "learned");
     write_learned(&j, &w->service->learned, loop_wall(w->loop));
     jw_object_end(&j);

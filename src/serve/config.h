@@ -8,6 +8,7 @@
 #include "dialect/capability.h"
 #include "dialect/dialect.h"
 #include "http/url.h"
+#include "local/engine.h"
 #include "relay/breaker.h"
 
 enum secret_form { SECRET_NONE, SECRET_ENV, SECRET_FILE, SECRET_CRED, SECRET_LITERAL };
@@ -35,14 +36,20 @@ struct config_target {
     uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
     bool bearer;      /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
     bool plain_http;  /* allowed to be reached unencrypted on another machine */
-    bool found;       /* discovered, not configured */
-    int line;         /* in the file; 0 = not from there */
+    enum engine_start start;    /* who starts it */
+    const char *const *command; /* how, NULL-terminated; NULL = as its kind is */
+    usec idle, load;            /* unloaded when unused for so long; time to become ready */
+    size_t memory;              /* 0 = no limit of ours */
+    bool port_open;             /* without a url of its own: a free port is chosen */
+    bool found;                 /* discovered, not configured */
+    int line;                   /* in the file; 0 = not from there */
 };
 struct config_link {   /* a chain entry: target or target/model */
     size_t target;     /* index into targets */
     const char *model; /* NULL = the client's model name */
     size_t breaker;    /* index: one per distinct (target, model) */
 };
+#define CONFIG_LIST_MAX 64 /* words of a command */
 #define CONFIG_CHAIN_MAX 16
 struct config_route {
     const char *match; /* glob: "claude-*", "*" */
@@ -118,9 +125,10 @@ struct config_source {
     const char *(*env)(void *ctx, const char *name);
     void *env_ctx;
     const struct config_target *found;
-    size_t found_count;   /* engines discovered on this machine */
-    bool resolve_secrets; /* false: missing secrets and certificate files are warnings and none is
-                             kept, for checking on a machine that has them not */
+    size_t found_count;    /* engines discovered on this machine */
+    const char *untrusted; /* why nothing may be started from this file; NULL = it may */
+    bool resolve_secrets;  /* false: missing secrets and certificate files are warnings and none is
+                              kept, for checking on a machine that has them not */
 };
 MUST_USE enum err config_load(const struct config_source *s, struct arena *report_arena,
                               struct config **out, struct config_report *out_report);

@@ -13,6 +13,7 @@ enum config_type {
     CONFIG_TARGETS, /* name -> section */
     CONFIG_ROUTES,  /* list of sections */
     CONFIG_CHAIN,   /* list of "target" or "target/model" */
+    CONFIG_WORDS,   /* list of words: a command */
     CONFIG_PLANNED, /* known, not in this version */
     CONFIG_LISTEN,  /* from here on: scalars */
     CONFIG_TEXT,
@@ -24,6 +25,7 @@ enum config_type {
     CONFIG_API,
     CONFIG_AUTH,
     CONFIG_USE,      /* 0 not declared, else 1 + enum use_kind */
+    CONFIG_START,
     CONFIG_DURATION, /* usec */
     CONFIG_SIZE,     /* size_t */
     CONFIG_COUNT,    /* uint32_t */

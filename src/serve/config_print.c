@@ -100,6 +100,15 @@ static bool is_told(const struct config_row *row, const struct config_target *t)
         return t->plain_http;
     case CONFIG_COUNT:
         return t->context > 0;
+    case CONFIG_URL:
+        return !t->port_open;
+    case CONFIG_WORDS:
+        return t->command != NULL;
+    case CONFIG_START:
+    case CONFIG_DURATION:
+        return t->start != ENGINE_NEVER;
+    case CONFIG_SIZE:
+        return t->memory > 0;
     default:
         return row->type >= CONFIG_LISTEN && has_value(row, t);
     }
@@ -180,6 +189,7 @@ static const char *type_text(enum config_type t)
         return "mapping";
     case CONFIG_ROUTES:
     case CONFIG_CHAIN:
+    case CONFIG_WORDS:
         return "list";
     case CONFIG_PLANNED:
         return "planned, not in this version";
@@ -204,6 +214,7 @@ static const char *type_text(enum config_type t)
     case CONFIG_USE:
     case CONFIG_API:
     case CONFIG_AUTH:
+    case CONFIG_START:
         return "word";
     default:
         return "text";

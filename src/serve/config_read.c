@@ -194,6 +194,28 @@ static void read_chain(struct config_reader *r, const struct config_node *list)
     }
 }
 
+static void read_words(struct config_reader *r, const struct config_row *row,
+                       const struct config_node *list, void *base)
+{
+    const char **words = arena_array(&r->c->arena, const char *, list->count + 1);
+    size_t i = 0;
+    if (list->count == 0 || list->count > CONFIG_LIST_MAX)
+        config_complain(r, config_mark_of(list), false, "write [ program, argument, ... ]",
+                        list->count ? "%s: more than 64 words" : "%s: empty", r->path);
+    for (const struct config_node *n = list->first; n; n = n->next) {
+        size_t at = enter_index(r, i);
+        struct config_complaint why = {0};
+        if (wants(r, n, NODE_SCALAR, "write one word; quote it where it looks like more")) {
+            if (!config_check_text(n->text, &why))
+                config_complain(r, config_mark_of(n), false, why.fix, "%s: %s", r->path, why.what);
+            words[i++] = arena_cstr(&r->c->arena, n->text);
+        }
+        leave(r, at);
+    }
+    if (i > 0 && i <= CONFIG_LIST_MAX)
+        *(const char *const **)((char *)base + row->offset) = words;
+}
+
 static void read_value(struct config_reader *r, const struct config_row *row, struct config_node *n,
                        void *base)
 {
@@ -217,6 +239,10 @@ static void read_value(struct config_reader *r, const struct config_row *row, st
     case CONFIG_CHAIN:
         if (wants(r, n, NODE_LIST, "write [ target, target/model ]"))
             read_chain(r, n);
+        break;
+    case CONFIG_WORDS:
+        if (wants(r, n, NODE_LIST, "write [ program, argument, ... ]"))
+            read_words(r, row, n, base);
         break;
     case CONFIG_PLANNED:
         config_complain(r, config_mark_key(n), false, "remove it",

@@ -88,7 +88,7 @@ static void write_list(struct json_out *w, const struct config_row *row)
         write_child(w, "items", "models[]");
         return;
     }
-    number_member(w, "maxItems", CONFIG_CHAIN_MAX);
+    number_member(w, "maxItems", row->type == CONFIG_WORDS ? CONFIG_LIST_MAX : CONFIG_CHAIN_MAX);
     jw_key(w, "items");
     jw_object(w);
     member(w, "type", "string");
@@ -109,6 +109,7 @@ static void write_type(struct json_out *w, const struct config_row *row)
         break;
     case CONFIG_ROUTES:
     case CONFIG_CHAIN:
+    case CONFIG_WORDS:
         write_list(w, row);
         break;
     case CONFIG_BOOL:
@@ -124,6 +125,7 @@ static void write_type(struct json_out *w, const struct config_row *row)
     case CONFIG_API:
     case CONFIG_AUTH:
     case CONFIG_USE:
+    case CONFIG_START:
         write_words(w, row);
         break;
     default:

@@ -80,7 +80,23 @@ const struct config_row config_rows[] = {
              "it: auto for kind openai, else chat."},
     {"targets.*.plain_http", CONFIG_BOOL, "false", 0, 0, IN_TARGET(plain_http),
      .help = "Allow http:// to another machine: key and conversations travel unencrypted."},
-    {"targets.*.start", CONFIG_PLANNED, .help = "Start this engine on demand."},
+    {"targets.*.start", CONFIG_START, "never", .offset = IN_TARGET(start),
+     .help = "Who starts this engine: never, it runs already; always, with the gateway; on-demand, "
+             "when a request comes to it; warm-on-trouble, that and when a target before it in a "
+             "chain begins to fail. Only from a file that nobody else may write."},
+    {"targets.*.command", CONFIG_WORDS, .offset = IN_TARGET(command),
+     .help = "Its command line, one word an entry; no shell reads it. {model}, {host}, {port} and "
+             "{context} are filled in. Without it: llama-server, vllm serve or ollama serve."},
+    {"targets.*.idle", CONFIG_DURATION, "10m", 0, SECONDS(7 * 24 * 3600), IN_TARGET(idle),
+     .help = "An engine that we started is unloaded when unused for so long; not one with start: "
+             "always. 0s: never."},
+    {"targets.*.load", CONFIG_DURATION, "10m", 100 * MS, SECONDS(24 * 3600), IN_TARGET(load),
+     .help =
+         "From its start to its being ready; one that takes longer is ended and started again."},
+    {"targets.*.memory", CONFIG_SIZE, .least = MIB(1), .most = MIB(1 << 24),
+     .offset = IN_TARGET(memory),
+     .help = "Private memory each of its processes may have (RLIMIT_DATA); a mapped model file and "
+             "the memory of a GPU do not count. Without it: no limit of ours."},
     {"models", CONFIG_ROUTES,
      .help = "Which models are answered by whom; the first that matches counts. Without it: one "
              "chain of all targets, in the order of the file, for every model."},
@@ -227,6 +243,12 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
         out[n++] = "chat";
         out[n++] = "responses";
         break;
+    case CONFIG_START: /* in the order of enum engine_start */
+        out[n++] = "never";
+        out[n++] = "always";
+        out[n++] = "on-demand";
+        out[n++] = "warm-on-trouble";
+        break;
     case CONFIG_AUTH:
         out[n++] = "x-api-key";
         out[n++] = "bearer";
@@ -271,6 +293,8 @@ const struct config_kind *config_kind(enum target_kind k)
         [TARGET_BEDROCK] = {NULL, DIALECT_ANTHROPIC, .wants_model = true},
         [TARGET_VERTEX] = {NULL, DIALECT_ANTHROPIC, .wants_model = false},
         [TARGET_STANDIN] = {NULL, DIALECT_ANTHROPIC, .choose_dialect = true},
+        [TARGET_COMMAND] = {"http://127.0.0.1:8000/v1", DIALECT_OPENAI_CHAT,
+                            .choose_dialect = true},
     };
     assert((unsigned)k < TARGET_KIND_COUNT);
     return &kinds[k];

@@ -132,6 +132,62 @@ static void finish_key(struct at *a)
     }
 }
 
+/* ---- engines that we start ---- */
+
+static void complain_engine(struct at *a, const char *key, const char *fix, const char *what)
+{
+    config_complain(a->r, mark_of(a, key), false, fix, "%s.%s: %s", a->r->path, key, what);
+}
+
+static void default_amount(struct at *a, const char *key, const char *path)
+{
+    const struct config_row *row = config_row(span_from(path));
+    struct config_complaint why;
+    bool good = given(a, key) ||
+                config_read_value(row, &a->r->c->arena, span_from(row->fallback), a->t, &why);
+    assert(good);
+}
+
+/* Without start: what only a started engine has is a mistake. */
+static void check_idle_keys(struct at *a)
+{
+    static const char *const keys[] = {"command", "idle", "load", "memory"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (given(a, keys[i]))
+            complain_engine(a, keys[i], "add start: on-demand, or remove it",
+                            "nobody starts this engine");
+    if (a->t->kind == TARGET_COMMAND)
+        complain_engine(a, "kind", "add start: on-demand",
+                        "kind command is for an engine that is started");
+}
+
+static void finish_engine(struct at *a)
+{
+    struct config_target *t = a->t;
+    bool built_in =
+        t->kind == TARGET_VLLM || t->kind == TARGET_LLAMA_CPP || t->kind == TARGET_OLLAMA;
+    default_amount(a, "idle", "targets.*.idle");
+    default_amount(a, "load", "targets.*.load");
+    if (t->start == ENGINE_NEVER) {
+        check_idle_keys(a);
+        return;
+    }
+    t->port_open = !given(a, "url");
+    if (!built_in && t->kind != TARGET_COMMAND)
+        complain_engine(a, "start", "use kind: vllm, llama.cpp, ollama or command",
+                        "only an engine on this machine can be started");
+    else if (!built_in && !t->command)
+        complain_engine(a, "kind", "add command: [ program, argument, ... ]", "has no command");
+    else if (built_in && !t->command && !t->model && t->kind != TARGET_OLLAMA)
+        complain_engine(a, "start", "add model:", "it has no model to load");
+    if (t->url.tls || !url_host_is_loopback(t->url.host))
+        complain_engine(a, "url", "write http://127.0.0.1:PORT, or remove start:",
+                        "only an engine on this machine can be started");
+    if (a->r->s->untrusted)
+        complain_engine(a, "start", a->r->s->untrusted,
+                        "others may write this file, so nothing is started from it");
+}
+
 void config_finish_targets(struct config_reader *r)
 {
     struct config *c = r->c;
@@ -143,8 +199,10 @@ void config_finish_targets(struct config_reader *r)
         (void)snprintf(r->path, sizeof(r->path), "targets.%s", a.t->name);
         finish_dialect(&a);
         finish_api(&a);
-        if (finish_url(&a))
+        if (finish_url(&a)) {
             finish_key(&a);
+            finish_engine(&a);
+        }
     }
     r->path[0] = '\0';
     const struct config_node *n = r->root ? config_node_get(r->root, "targets") : NULL;

@@ -296,11 +296,14 @@ bool config_read_value(const struct config_row *row, struct arena *a, struct spa
     case CONFIG_API:
     case CONFIG_AUTH:
     case CONFIG_USE:
+    case CONFIG_START:
     case CONFIG_BOOL:
         if (!read_word(row, a, text, &word, out))
             return false;
         if (row->type == CONFIG_KIND)
             *(enum target_kind *)at = (enum target_kind)word;
+        else if (row->type == CONFIG_START)
+            *(enum engine_start *)at = (enum engine_start)word;
         else if (row->type == CONFIG_SPEAKS)
             *(enum dialect_id *)at = word ? DIALECT_OPENAI_CHAT : DIALECT_ANTHROPIC;
         else if (row->type == CONFIG_USE)
@@ -397,6 +400,18 @@ static bool write_secret(const struct config_secret *s, struct buf *out)
     return true;
 }
 
+/* [ one, two ] */
+static bool write_list(const char *const *words, struct buf *out)
+{
+    for (size_t i = 0; words && words[i]; i++) {
+        config_put(out, i ? ", " : "[ ");
+        config_write_text(span_from(words[i]), out);
+    }
+    if (words)
+        config_put(out, " ]");
+    return words != NULL;
+}
+
 bool config_write_value(const struct config_row *row, const void *base, struct buf *out)
 {
     const void *at = (const char *)base + row->offset;
@@ -422,6 +437,10 @@ bool config_write_value(const struct config_row *row, const void *base, struct b
         return write_optional(n ? words[n - 1] : NULL, out);
     case CONFIG_API:
         return write_optional(words[*(const enum config_api *)at], out);
+    case CONFIG_START:
+        return write_optional(words[*(const enum engine_start *)at], out);
+    case CONFIG_WORDS:
+        return write_list(*(const char *const *const *)at, out);
     case CONFIG_AUTH:
     case CONFIG_BOOL:
         return write_optional(words[*(const bool *)at], out);

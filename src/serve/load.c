@@ -63,6 +63,17 @@ static enum err read_all(struct arena *a, int fd, struct span *out)
     return ERR_OK;
 }
 
+/* Who can write the file can have programs run as us: then only its owner may, and that is us or
+ * root. */
+static const char *untrusted(struct arena *a, const char *path, const struct stat *about)
+{
+    bool own = about->st_uid == 0 || about->st_uid == geteuid();
+    if (own && !(about->st_mode & (S_IWGRP | S_IWOTH)))
+        return NULL;
+    return own ? arena_printf(a, "chmod go-w %s", path).at
+               : arena_printf(a, "chown %u %s, and chmod go-w it", (unsigned)geteuid(), path).at;
+}
+
 /* out_mode: who else may read the file. */
 static enum err read_file(struct loaded *l, mode_t *out_mode, const char **out_why)
 {
@@ -71,8 +82,10 @@ static enum err read_file(struct loaded *l, mode_t *out_mode, const char **out_w
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     enum err e =
         fd < 0 || fstat(fd, &about) != 0 ? ERR_IO : read_all(&l->arena, fd, &l->source.text);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         *out_mode = about.st_mode;
+        l->source.untrusted = untrusted(&l->arena, path, &about);
+    }
     if (e != ERR_OK)
         *out_why = arena_printf(&l->arena, "%s: %s", path, strerror(errno)).at;
     if (fd >= 0)

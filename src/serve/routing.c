@@ -108,6 +108,7 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
         .credentials = r->snapshot->credentials[i],
         .origin = pool_origin(w->pool, &from->url, from->url.tls ? r->snapshot->tls[i] : NULL),
         .context = from->context,
+        .gate = r->snapshot->gates[i],
     };
     r->tokens[i] = make_token(r, i, w);
     r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);

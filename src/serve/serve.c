@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/span.h"
+#include "serve/engines.h"
 #include "serve/learned_file.h"
 #include "serve/load.h"
 #include "serve/worker.h"
@@ -38,7 +39,7 @@ struct process {
     struct timer save_timer;
     int access_fd;
     const char *access_path; /* NULL = stderr */
-    bool draining;
+    bool draining, started;  /* started: the workers run */
 };
 
 static void usage(FILE *to)
@@ -197,6 +198,7 @@ static void reload(struct process *p)
     if (e == ERR_OK) {
         for (size_t i = 0; i < p->count; i++)
             worker_reload(&p->workers[i]);
+        engines_adopt(p->service.engines);
         log_line(LOG_INFO, "reloaded", "file", l.source.path ? l.source.path : "(environment)",
                  NULL);
     } else {
@@ -257,11 +259,19 @@ static void on_reopen(void *ctx, int signum)
     (void)close(fd); /* nothing was written through it */
 }
 
-static void on_all_stopped(void *ctx)
+static void on_engines_gone(void *ctx)
+{
+    loop_stop(((struct process *)ctx)->loop);
+}
+
+/* A worker has stopped, or a request waits for an engine. */
+static void on_wake(void *ctx)
 {
     struct process *p = ctx;
-    if (atomic_load(&p->running) == 0)
-        loop_stop(p->loop);
+    if (p->started && atomic_load(&p->running) == 0)
+        engines_stop(p->service.engines, on_engines_gone, p);
+    else
+        engines_wake(p->service.engines);
 }
 
 /* ---- life ---- */
@@ -357,7 +367,7 @@ static int start_workers(struct process *p, const struct loaded *l, bool quiet)
  * when run() runs the loop. */
 static void mind_signals(struct process *p)
 {
-    loop_on_wake(p->loop, on_all_stopped, p);
+    loop_on_wake(p->loop, on_wake, p);
     loop_on_signal(p->loop, SIGTERM, on_leave, p);
     loop_on_signal(p->loop, SIGINT, on_leave, p);
     loop_on_signal(p->loop, SIGHUP, on_reload, p);
@@ -367,6 +377,8 @@ static void mind_signals(struct process *p)
 static void run(struct process *p)
 {
     loop_timer_in(p->loop, &p->save_timer, SAVE_TIME, on_save);
+    engines_run(p->service.engines, p->loop, &p->service);
+    p->started = true;
     if (start_threads(p) != ERR_OK) {
         (void)fprintf(stderr, "hotspare: no more threads can be started\n");
         exit(EXIT_UNAVAILABLE);

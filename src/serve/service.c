@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/span.h"
+#include "serve/engines.h"
 #include "serve/keys.h"
 #include "serve/state_file.h"
 
@@ -31,6 +32,7 @@ void service_init(struct service *s, usec wall)
     refused_init(&s->refused, seed);
     learned_init(&s->learned);
     metrics_names_init(&s->names);
+    s->engines = engines_new();
     fault_board_init(&s->faults, seed);
 }
 
@@ -48,6 +50,7 @@ static void free_breakers(struct named_breaker *b)
 
 void service_deinit(struct service *s)
 {
+    engines_free(s->engines);
     snapshot_unref(s->current);
     free_breakers(s->breakers);
     learned_deinit(&s->learned);
@@ -91,6 +94,7 @@ void snapshot_unref(struct snapshot *s)
     mem_free(s->credentials);
     mem_free(s->accounts);
     mem_free(s->target_ids);
+    mem_free(s->gates);
     config_unref(s->config);
     mem_free(s);
 }
@@ -317,6 +321,7 @@ static struct snapshot *snapshot_new(struct config *c)
     snap->credentials = mem_zalloc(n * sizeof *snap->credentials);
     snap->accounts = mem_zalloc(n * sizeof *snap->accounts);
     snap->target_ids = mem_zalloc(n * sizeof *snap->target_ids);
+    snap->gates = mem_zalloc(n * sizeof *snap->gates);
     for (size_t i = 0; i < c->target_count; i++)
         snap->credentials[i] = credential_lines(&c->targets[i]);
     return snap;
@@ -324,7 +329,10 @@ static struct snapshot *snapshot_new(struct config *c)
 
 enum err service_adopt(struct service *s, struct config *c, char why[256])
 {
+    engines_choose_ports(s->engines, c);
     struct snapshot *snap = snapshot_new(c);
+    for (size_t i = 0; i < c->target_count; i++)
+        snap->gates[i] = engines_gate(s->engines, &c->targets[i]);
     enum err e = open_accounts(snap, why);
     if (e == ERR_OK)
         e = open_tls(snap, s->current, why);

@@ -22,6 +22,8 @@
 #include <stdatomic.h>
 
 struct client_keys; /* serve/keys.h */
+struct engines;     /* serve/engines.h */
+struct gate;
 
 struct ca_mark { /* another file, or another content, has another mark */
     uint64_t device, inode, size;
@@ -37,6 +39,7 @@ struct snapshot {
     struct tls_client **tls;      /* one per target; NULL where plain */
     struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
     struct span *credentials; /* one per target: ready-made header lines; wiped with the snapshot */
+    struct gate **gates;      /* one per target: of engines that we start; NULL: none */
     struct service_account **accounts;      /* one per target; NULL where it has none */
     uint16_t *target_ids;                   /* one per target: its row in the metrics */
     struct tls_server *api_tls, *admin_tls; /* NULL = plain */
@@ -55,6 +58,7 @@ struct service {
     struct learned learned;
     struct fault_board faults;
     struct metrics_names names;
+    struct engines *engines; /* their gates are borrowed by snapshots */
     atomic_bool draining;
     usec started_wall;
     atomic_llong reload_wall; /* last reload that was tried */

@@ -2,11 +2,14 @@
 """Installs the pinned clients into build/clients, unless they are there already.
 
 python/   a venv with the Anthropic and OpenAI SDKs and Locust   (requirements.txt)
+llama/    a venv with llama.cpp's own server and what makes a tiny model  (llama.txt); left out, with a word, where
+          it cannot be had: its test then skips
 node/     the Anthropic and OpenAI TypeScript SDKs, Claude Code and a Node to run them (package-lock.json)
 
 Install scripts of packages are not run. The stamp beside each folder is the hash of its list, so a
 changed pin installs again. Uses pip and npm as this machine has them set up; names no registry.
 """
+import concurrent.futures
 import hashlib
 import os
 import shutil
@@ -39,6 +42,17 @@ def python(folder):
                     "-r", os.path.join(HERE, "requirements.txt")], check=True)
 
 
+def llama(folder):
+    """No reason to fail for: there are machines its wheel is not made for."""
+    try:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:",
+                        "-r", os.path.join(HERE, "llama.txt")], check=True)
+    except subprocess.CalledProcessError as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"llama: left out, {e}")
+
+
 def node(folder):
     os.makedirs(folder)
     for name in ("package.json", "package-lock.json"):
@@ -46,18 +60,25 @@ def node(folder):
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True)
 
 
-def main():
-    os.makedirs(INTO, exist_ok=True)
-    for name, lists, install in (("python", ["requirements.txt"], python), ("node", ["package.json", "package-lock.json"], node)):
-        folder, stamp = os.path.normpath(os.path.join(INTO, name)), stamp_of(*lists)
-        if is_done(folder, stamp):
-            print(f"{name}: as pinned, already there")
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        install(folder)
+def install(name, lists, how):
+    folder, stamp = os.path.normpath(os.path.join(INTO, name)), stamp_of(*lists)
+    if is_done(folder, stamp):
+        print(f"{name}: as pinned, already there")
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    how(folder)
+    if os.path.isdir(folder):
         with open(folder + ".stamp", "w", encoding="ascii") as f:
             f.write(stamp)
         print(f"{name}: installed")
+
+
+def main():
+    os.makedirs(INTO, exist_ok=True)
+    lists = (("python", ["requirements.txt"], python), ("llama", ["llama.txt"], llama), ("node", ["package.json", "package-lock.json"], node))
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # they wait for the network most of the time
+        for done in [pool.submit(install, *one) for one in lists]:
+            done.result()
     return 0
 
 

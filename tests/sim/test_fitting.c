@@ -1,6 +1,8 @@
 /* Fit before the hop, as a client sees it: a Claude that may be gone, and stand-ins with little
  * room behind a gateway, in the simulator. What does not fit is not sent, what is repaired is said,
- * and when it fits nobody the client hears the words it knows. */
+ * and when it fits nobody the client hears the words it knows.
+ * Beside that, a target that must be started first: waited for, passed over in time, and no
+ * failure in the eyes of its breaker. */
 #include "base/mem.h"
 #include "base/span.h"
 #include "net/sim.h"
@@ -516,6 +518,110 @@ static void a_refused_trial_closes_the_circuit_by_its_repeat(void **state)
     tear_down(w);
 }
 
+/* ---- a target behind a gate ---- */
+
+struct opening {
+    struct timer timer;
+    struct gate *gate;
+    int wakes;
+};
+
+static void open_gate(struct timer *t)
+{
+    atomic_store(&CONTAINER_OF(t, struct opening, timer)->gate->answer, GATE_OPEN);
+}
+
+static void on_wanted(void *ctx)
+{
+    ((struct opening *)ctx)->wakes++;
+}
+
+/* Claude is dead; SMALL is behind the gate. Opens after `opens`; USEC_NEVER: it does not. */
+static usec ask_behind_gate(struct world *w, struct gate *g, enum gate_answer answer, usec opens)
+{
+    struct opening o = {.gate = g};
+    g->wake = on_wanted;
+    g->ctx = &o;
+    atomic_store(&g->answer, answer);
+    w->upstreams[CLAUDE].dead = true;
+    w->targets[SMALL].gate = g;
+    w->relay.deadlines.first_token = 20 * USEC_PER_SEC;
+    if (opens != USEC_NEVER)
+        loop_timer_in(w->loop, &o.timer, opens, open_gate);
+    usec began = loop_now(w->loop);
+    ask(w, SPAN("{\"model\":\"claude-x\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
+                "\"content\":\"Hello\"}]}"));
+    assert_int_equal(o.wakes > 0, answer != GATE_OPEN); /* asking starts it */
+    assert_int_equal(atomic_load(&g->users), 0);
+    struct breaker_view v = breaker_view(&w->breakers[SMALL], loop_now(w->loop));
+    assert_int_equal(v.state, BREAKER_CLOSED);
+    assert_int_equal(v.failures_in_row, 0);
+    assert_int_equal(v.last_cause, CAUSE_NONE);
+    return loop_now(w->loop) - began;
+}
+
+static void an_engine_that_loads_is_waited_for(void **state)
+{
+    (void)state;
+    struct gate g = {0};
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL, LARGE);
+    usec took = ask_behind_gate(w, &g, GATE_LOADING, 7 * USEC_PER_SEC);
+    assert_true(span_is(w->served_by, "small"));
+    assert_in_range(took, 7 * USEC_PER_SEC, 8 * USEC_PER_SEC);
+    assert_int_equal(w->upstreams[LARGE].asked, 0);
+    tear_down(w);
+}
+
+static void an_engine_that_loads_too_long_is_passed_over_in_time(void **state)
+{
+    (void)state;
+    struct gate g = {0};
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL, LARGE);
+    usec took = ask_behind_gate(w, &g, GATE_LOADING, USEC_NEVER);
+    assert_true(span_is(w->served_by, "large"));
+    assert_in_range(took, 20 * USEC_PER_SEC, 21 * USEC_PER_SEC);
+    assert_int_equal(w->upstreams[SMALL].asked, 0);
+    tear_down(w);
+}
+
+static void the_last_one_left_is_waited_for_beyond_the_first_token(void **state)
+{
+    (void)state;
+    struct gate g = {0};
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL);
+    usec took = ask_behind_gate(w, &g, GATE_LOADING, 50 * USEC_PER_SEC);
+    assert_true(span_is(w->served_by, "small"));
+    assert_in_range(took, 50 * USEC_PER_SEC, 51 * USEC_PER_SEC);
+    tear_down(w);
+}
+
+static void an_engine_that_was_given_up_is_passed_over_at_once(void **state)
+{
+    (void)state;
+    struct gate g = {0};
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL, LARGE);
+    usec took = ask_behind_gate(w, &g, GATE_GONE, USEC_NEVER);
+    assert_true(span_is(w->served_by, "large"));
+    assert_in_range(took, 0, USEC_PER_SEC);
+    tear_down(w);
+}
+
+static void an_open_gate_costs_nothing(void **state)
+{
+    (void)state;
+    struct gate g = {0};
+    struct world *w = build();
+    CHAIN(w, CLAUDE, SMALL, LARGE);
+    usec took = ask_behind_gate(w, &g, GATE_OPEN, USEC_NEVER);
+    assert_true(span_is(w->served_by, "small"));
+    assert_in_range(took, 0, USEC_PER_SEC);
+    tear_down(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +636,11 @@ int main(void)
         cmocka_unit_test(a_refusal_is_told_as_it_came_when_the_repeat_is_refused_too),
         cmocka_unit_test(a_repeat_that_meets_an_outage_goes_to_the_next_target),
         cmocka_unit_test(a_refused_trial_closes_the_circuit_by_its_repeat),
+        cmocka_unit_test(an_engine_that_loads_is_waited_for),
+        cmocka_unit_test(an_engine_that_loads_too_long_is_passed_over_in_time),
+        cmocka_unit_test(the_last_one_left_is_waited_for_beyond_the_first_token),
+        cmocka_unit_test(an_engine_that_was_given_up_is_passed_over_at_once),
+        cmocka_unit_test(an_open_gate_costs_nothing),
     };
     return cmocka_run_group_tests_name("fitting", tests, NULL, NULL);
 }

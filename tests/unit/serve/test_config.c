@@ -477,6 +477,11 @@ static void what_is_shown_reads_back_as_the_same(void **state)
     show_again_is_the_same(
         "targets:\n  a: { kind: vllm, model: 'a: b # c' }\n"
         "models:\n  - { match: \"\\u4e2d \\\\ \\\"*\", chain: [ 'a/{x}, y' ] }\n");
+    show_again_is_the_same(
+        "targets:\n  a: { kind: llama.cpp, model: /m.gguf, start: on-demand, idle: 0s, memory: "
+        "1GiB }\n"
+        "  b: { kind: command, start: always, url: 'http://127.0.0.1:9', load: 5m,\n"
+        "       command: [ /x, '--a b', \"{port}\", '#', '-1' ] }\n");
     struct loaded l;
     load_good(&l, full);
     config_show(l.config, false, &l.text);

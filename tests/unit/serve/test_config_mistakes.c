@@ -108,12 +108,37 @@ static const struct row rows[] = {
      "2:23: error: targets.a.ulr: unknown key; did you mean \"url\"? // rename it to url\n"},
     {"a dotted key", T "deadlines.stall: 5s\n",
      "3:1: error: deadlines.stall: a path, not a key // nest it: deadlines: { stall: ... }\n"},
-    {"planned keys",
-     "targets:\n"
-     "  a: { kind: llama.cpp, start: on-demand }\n"
-     "shared: x\n",
-     "2:25: error: targets.a.start: planned, not in this version // remove it\n"
+    {"planned keys", T "shared: x\n",
      "3:1: error: shared: planned, not in this version // remove it\n"},
+    {"an engine without a model",
+     "targets:\n"
+     "  a: { kind: llama.cpp, start: on-demand }\n",
+     "2:32: error: targets.a.start: it has no model to load // add model:\n"},
+    {"an engine that nobody starts",
+     "targets:\n"
+     "  a: { kind: llama.cpp, idle: 5m, command: [ x ] }\n",
+     "2:31: error: targets.a.idle: nobody starts this engine // add start: on-demand, or remove "
+     "it\n"
+     "2:44: error: targets.a.command: nobody starts this engine // add start: on-demand, or remove "
+     "it\n"},
+    {"a provider that is to be started",
+     "targets:\n"
+     "  a: { kind: openai-compatible, model: m, url: \"http://127.0.0.1:9\", start: always }\n",
+     "2:77: error: targets.a.start: only an engine on this machine can be started // use kind: "
+     "vllm, llama.cpp, ollama or command\n"},
+    {"an engine on another machine",
+     "targets:\n"
+     "  a: { kind: vllm, model: m, url: \"https://b\", start: always }\n",
+     "2:35: error: targets.a.url: only an engine on this machine can be started // write "
+     "http://127.0.0.1:PORT, or remove start:\n"},
+    {"kind command without one",
+     "targets:\n"
+     "  a: { kind: command, start: always }\n",
+     "2:14: error: targets.a.kind: has no command // add command: [ program, argument, ... ]\n"},
+    {"an empty command",
+     "targets:\n"
+     "  a: { kind: ollama, command: [ ], start: always }\n",
+     "2:31: error: targets.a.command: empty // write [ program, argument, ... ]\n"},
     {"a list for a mapping", T "deadlines: [ 1 ]\n",
      "3:12: error: deadlines: a list where a mapping is wanted // write its keys below, indented, "
      "or remove it\n"},
@@ -229,13 +254,13 @@ static const struct row rows[] = {
      "  a: { kind: anthropc, url: http://127.0.0.1:9 }\n",
      "2:14: error: targets.a.kind: \"anthropc\" is not one of its words; did you mean "
      "\"anthropic\"? // write one of: anthropic, openai, openai-compatible, vllm, llama.cpp, "
-     "ollama, mistral, bedrock, vertex, standin\n"},
+     "ollama, mistral, bedrock, vertex, standin, command\n"},
     {"a kind of a later version",
      "targets:\n"
      "  a: { kind: gemini }\n",
      "2:14: error: targets.a.kind: gemini is planned, not in this version // use one of: "
      "anthropic, openai, openai-compatible, vllm, llama.cpp, ollama, mistral, bedrock, vertex, "
-     "standin\n"},
+     "standin, command\n"},
     {"a cloud without a region",
      "targets:\n"
      "  a: { kind: bedrock, key: env:SET }\n",
