@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 #include "tools/config_cmd.h"
 #include "tools/demo.h"
+#include "tools/deploy/deploy.h"
 #include "tools/drill/drill.h"
 #include "tools/licence/licence_cmd.h"
 #include "tools/plan/plan.h"
@@ -29,6 +30,8 @@ static const struct command {
     {"demo", demo_main, "see it work: no key, no network, under 30 seconds"},
     {"drill", drill_main, "outages on purpose: every fault, limits and verdicts"},
     {"plan", plan_main, "what a model of your own needs: memory, speed, price, and what to do"},
+    {"deploy", deploy_main,
+     "files that start a planned model: compose, systemd, Kubernetes, commands"},
     {"licence", licence_main, "may this model be used so, and what its licence asks"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
