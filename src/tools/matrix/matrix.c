@@ -4,6 +4,7 @@
 #include "tools/matrix/matrix.h"
 #include "base/mem.h"
 #include "base/span.h"
+#include "net/net.h"
 #include "tools/matrix/matrix_internal.h"
 #include <getopt.h>
 #include <math.h>
@@ -91,10 +92,10 @@ static int set_option(struct matrix *m, int c, const char *v)
     switch (c) {
     case 'f':
         m->order = v;
-        return strcmp(v, "cost") && strcmp(v, "latency") && strcmp(v, "quality") &&
-                       strcmp(v, "open-source")
-                   ? bad("for", v, "none of cost, latency, quality, open-source")
-                   : 0;
+        return strcmp(v, "cost") == 0 || strcmp(v, "latency") == 0 || strcmp(v, "quality") == 0 ||
+                       strcmp(v, "open-source") == 0
+                   ? 0
+                   : bad("for", v, "none of cost, latency, quality, open-source");
     case 't':
         return set_number("tokens-per-day", v, 1, 1e15, &m->tokens_day);
     case 'r':
@@ -392,7 +393,9 @@ static void tell(const struct matrix *m)
 
 static const char *today(struct arena *a)
 {
-    time_t now = time(NULL);
+    struct loop *l = loop_new();
+    time_t now = (time_t)(loop_wall(l) / USEC_PER_SEC);
+    loop_free(l);
     struct tm tm;
     char text[16] = "";
     if (gmtime_r(&now, &tm))

@@ -54,9 +54,9 @@ static void widen(struct axis *a, double v)
 
 static void ticks(struct buf *out, const struct axis *a, bool across)
 {
-    for (double power = 1e-4; power < 1e5; power *= 10)
+    for (int power = -4; power < 5; power++)
         for (int i = 0; i < 3; i++) {
-            double v = power * (i == 0 ? 1 : i == 1 ? 2 : 5), at = place(a, v);
+            double v = pow(10, power) * (i == 0 ? 1 : i == 1 ? 2 : 5), at = place(a, v);
             if (v < a->least || v > a->most)
                 continue;
             if (across)
