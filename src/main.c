@@ -3,8 +3,10 @@
 #include "serve/serve.h"
 #include "tools/config_cmd.h"
 #include "tools/demo.h"
+#include "tools/deploy/deploy.h"
 #include "tools/drill/drill.h"
 #include "tools/licence/licence_cmd.h"
+#include "tools/matrix/matrix.h"
 #include "tools/plan/plan.h"
 #include "tools/standin.h"
 
@@ -30,6 +32,9 @@ static const struct command {
     {"demo", demo_main, "see it work: no key, no network, under 30 seconds"},
     {"drill", drill_main, "outages on purpose: every fault, limits and verdicts"},
     {"plan", plan_main, "what a model of your own needs: memory, speed, price, and what to do"},
+    {"deploy", deploy_main,
+     "files that start a planned model: compose, systemd, Kubernetes, commands"},
+    {"matrix", matrix_main, "which model to take: speed, price and latency, hosted and own"},
     {"licence", licence_main, "may this model be used so, and what its licence asks"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Every model of the catalogue, both engines, every format: the file passes its own program's check, or the refusal
+has a reason. compose files are read by Docker Compose's loader and manifests strictly into the API's own types
+(tests/deploy/check, a Go module with pinned versions); units by systemd-analyze. No engine is started. Prints TAP."""
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import *  # noqa: E402,F403
+from harness import ROOT  # noqa: E402
+
+PROGRAM = os.environ.get("HOTSPARE_BIN", os.path.join(ROOT, "build", "hotspare"))
+LLAMA_IMAGE = "example.invalid/llama.cpp:server-b1"
+FORMATS = {"compose": "compose.yaml", "systemd": "hotspare-engine.service", "kubernetes": "kubernetes.yaml",
+           "command": "run-engine.sh", "config": "hotspare.yaml"}
+SECURITY_MOST = 2.0
+
+
+def deploy(*words, env=None):
+    return subprocess.run([PROGRAM, "deploy", *words], capture_output=True, text=True, timeout=60, env=clean_env(**(env or {})))
+
+
+def models():
+    with open(os.path.join(ROOT, "share", "catalogue", "models.tsv"), encoding="utf-8") as f:
+        rows = [line for line in f if not line.startswith("#")]
+    return [row.split("\t")[0] for row in rows[1:]]
+
+
+def checker(folder):
+    """The Go reader of compose files and manifests, built once; None where it cannot be."""
+    go = shutil.which("go") or ("/usr/local/go/bin/go" if os.path.exists("/usr/local/go/bin/go") else None)
+    if not go:
+        return None, "there is no go here"
+    kept = os.path.join(ROOT, "build", "test", "deploy-check")
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    p = subprocess.run([go, "build", "-mod=readonly", "-o", kept, "."], cwd=os.path.join(ROOT, "tests", "deploy", "check"),
+                       capture_output=True, text=True, timeout=600)
+    return (kept, "") if p.returncode == 0 else (None, f"go build: {p.stderr.strip()[-300:]}")
+
+
+def read(*path):
+    with open(os.path.join(*path), encoding="utf-8") as f:
+        return f.read()
+
+
+def generate_all(folder):
+    """{path: format} of all that was written, and the refusals. Eight cards a host; the first count that fits."""
+    written, refused = {}, {}
+    for model in models():
+        for engine in ("vllm", "llama.cpp"):
+            out = os.path.join(folder, re.sub(r"\W", "_", f"{model}-{engine}"))
+            for cards in ((1, 2, 4, 8, 16, 32) if engine == "vllm" else (1, 8)):
+                p = deploy(model, "--gpu", f"H200x{cards}", "--engine", engine, "--image", LLAMA_IMAGE, "--program", "/bin/true",
+                           "--licence-use", "research", "--out", out)
+                if p.returncode == 0 or "does not fit" not in p.stderr and "hosts:" not in p.stderr:
+                    break
+            if p.returncode:
+                refused[model, engine] = p.stderr.strip().splitlines()[-1]
+                continue
+            for name, file in FORMATS.items():
+                if os.path.exists(os.path.join(out, file)):
+                    written[os.path.join(out, file)] = name
+                elif f"not written: {name}: " not in p.stderr:
+                    refused[model, engine] = f"{name} is missing without a reason: {p.stderr}"
+    return written, refused
+
+
+FOLDER = tempfile.mkdtemp(prefix="hotspare-deploy-")
+WRITTEN, REFUSED = generate_all(FOLDER)
+CHECK, WHY = checker(FOLDER)
+
+
+def paths(*names):
+    return sorted(p for p, name in WRITTEN.items() if name in names)
+
+
+with claim("every_model_and_engine_is_written_or_refused_with_a_reason"):
+    note(f"{len(WRITTEN)} files; {len(REFUSED)} of {2 * len(models())} refused")
+    for who, why in sorted(REFUSED.items()):
+        note(f"refused: {' on '.join(who)}: {why}")
+        expect_true(re.match(r"hotspare: [^:]+: \S.{20,}", why), f"{who}: no reason: {why}")
+    expect_true(len(paths("compose")) > 60 and len(paths("kubernetes")) > 60, f"too few files: {len(WRITTEN)}")
+
+if CHECK:
+    with claim("compose_files_and_manifests_pass_the_readers_of_their_programs"):
+        p = subprocess.run([CHECK] + paths("compose", "kubernetes"), capture_output=True, text=True, timeout=120,
+                           env=clean_env(MODEL="org/name"))
+        expect((p.returncode, p.stdout + p.stderr), (0, ""), "check")
+
+    with claim("the_readers_refuse_what_is_wrong"):
+        for name, old, new in (("compose", "shm_size:", "shmsize:"), ("kubernetes", "startupProbe:", "startProbe:"),
+                               ("kubernetes", "maxUnavailable: 1", "maxUnavailable: [1]")):
+            spoilt = os.path.join(FOLDER, FORMATS[name])
+            text = read(paths(name)[0])
+            expect_true(old in text, f"{old} is not in the file")
+            with open(spoilt, "w", encoding="utf-8") as f:
+                f.write(text.replace(old, new))
+            p = subprocess.run([CHECK, spoilt], capture_output=True, text=True, timeout=60, env=clean_env(MODEL="org/name"))
+            expect(p.returncode, 1, f"{new} was taken: {p.stdout}")
+
+    with claim("a_compose_file_without_its_model_fails_loudly"):
+        p = subprocess.run([CHECK, paths("compose")[0]], capture_output=True, text=True, timeout=60, env=clean_env())
+        expect_true(p.returncode == 1 and "MODEL is not set" in p.stdout, f"an unset model was taken: {p}")
+else:
+    note(f"skipped: compose files and manifests were not checked: {WHY}")
+    print("ok - compose_files_and_manifests_pass_the_readers_of_their_programs # SKIP " + WHY.replace("\n", " "))
+
+if shutil.which("systemd-analyze"):
+    with claim("units_pass_systemd_and_are_confined"):
+        kinds = {}
+        for path in paths("systemd"):
+            kinds.setdefault(re.sub(r'"[^"]*"', "", read(path).split("[Unit]")[1]), path)
+        note(f"{len(kinds)} kinds of unit")
+        for path in sorted(kinds.values()):
+            p = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, timeout=60)
+            said = [line for line in (p.stdout + p.stderr).splitlines() if "hotspare-engine" in line]
+            expect((p.returncode, said), (0, []), path)
+            p = subprocess.run(["systemd-analyze", "security", "--offline=true", path], capture_output=True, text=True, timeout=60)
+            score = re.search(r"exposure level for \S+: ([\d.]+)", p.stdout + p.stderr)
+            expect_true(score and float(score.group(1)) < SECURITY_MOST, f"{path}: {score and score.group(0)}: {p.stderr}")
+        note(score.group(0))
+else:
+    note("skipped: no systemd-analyze here")
+    print("ok - units_pass_systemd_and_are_confined # SKIP no systemd-analyze here")
+
+with claim("hotspare_takes_every_configuration_it_wrote"):
+    for path in paths("config")[::9] + paths("config")[-1:]:
+        p = subprocess.run([PROGRAM, "config", "check", path], capture_output=True, text=True, timeout=60,
+                           env=clean_env(ANTHROPIC_API_KEY="sk-ant-x"))
+        expect(p.returncode, 0, f"{path}: {p.stdout}{p.stderr}")
+    kube = read(paths("kubernetes")[0]).split("hotspare.yaml: |\n")[1].split("---")[0]
+    inner = os.path.join(FOLDER, "inner.yaml")
+    with open(inner, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"^    ", "", kube, flags=re.M))
+    p = subprocess.run([PROGRAM, "config", "check", inner], capture_output=True, text=True, timeout=60,
+                       env=clean_env(ANTHROPIC_API_KEY="sk-ant-x", HOTSPARE_CLIENT_KEY="k" * 32))
+    expect(p.returncode, 0, p.stdout + p.stderr)
+
+with claim("commands_are_good_shell"):
+    for path in paths("command"):
+        p = subprocess.run(["sh", "-n", path], capture_output=True, text=True, timeout=20)
+        expect(p.returncode, 0, p.stderr)
+
+with claim("a_model_beyond_one_host_becomes_a_group_of_hosts"):
+    big = deploy("Kimi-K3", "--gpu", "H200x32", "--format", "kubernetes", "--licence-use", "research")
+    expect(big.returncode, 0, big.stderr)
+    for word in ("kind: LeaderWorkerSet", "size: 4", "--nnodes=4", "$(LWS_LEADER_ADDRESS)", "--headless", "nvidia.com/gpu: 8", "PodDisruptionBudget"):
+        expect_true(word in big.stdout, f"{word} is not in it")
+    p = deploy("Kimi-K3", "--gpu", "H200x32", "--format", "compose", "--licence-use", "research")
+    expect_true(p.returncode == 1 and "several hosts" in p.stderr, f"{p}")
+
+with claim("a_forbidden_use_is_refused_and_writes_nothing"):
+    out = os.path.join(FOLDER, "forbidden")
+    p = deploy("c4ai-command-a-03-2025", "--gpu", "H200x8", "--licence-use", "product", "--out", out)
+    expect_true(p.returncode == 1 and p.stderr.startswith("licence of ") and "forbid" in p.stderr, f"{p}")
+    expect(os.path.exists(out), False, "the folder exists")
+
+with claim("what_differs_is_shown_and_kept_without_force"):
+    out = os.path.join(FOLDER, "twice")
+    first = ("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "8192", "--format", "compose,config", "--out", out)
+    expect(deploy(*first).returncode, 0, "first")
+    before = read(out, "compose.yaml")
+    again = deploy(*first)
+    expect_true(again.returncode == 0 and again.stderr.count("unchanged") == 3, f"{again}")
+    other = first[:4] + ("4096",) + first[5:]
+    p = deploy(*other)
+    expect(p.returncode, 1, "it wrote over a file")
+    expect_true('-      - "8192"' in p.stdout and '+      - "4096"' in p.stdout, f"no difference: {p.stdout}")
+    expect(read(out, "compose.yaml"), before, "the file")
+    p = deploy(*other, "--dry-run", "--force")
+    expect((p.returncode, read(out, "compose.yaml")), (0, before), "a dry run wrote")
+    expect(deploy(*other, "--force").returncode, 0, "forced")
+    expect_true('- "mistralai/Mistral-7B-Instruct-v0.3"' in before and before.count("${MODEL:?") == 1, "the served name hangs on MODEL")
+    expect_true('"4096"' in read(out, "compose.yaml"), "force did not write")
+    expect(sorted(os.listdir(out)), [".env", "compose.yaml", "hotspare.yaml"], "files")
+
+with claim("no_secret_of_the_environment_is_written"):
+    p = deploy("gpt-oss-20b", "--gpu", "H100", env={"HF_TOKEN": "hf_verysecret", "ANTHROPIC_API_KEY": "sk-ant-verysecret"})
+    expect_true(p.returncode == 0 and "verysecret" not in p.stdout + p.stderr and "HF_TOKEN" in p.stdout, "a secret was written")
+
+with claim("hostile_names_stay_inside_their_quotes"):
+    name = "o/x'; touch ${HOME}/bad \" \\ $(id) %n"
+    for file_format in FORMATS:
+        p = deploy("gpt-oss-20b", "--gpu", "H100", "--format", file_format, "--served-name", name, "--out", os.path.join(FOLDER, "hostile"))
+        expect(p.returncode, 0, p.stderr)
+    probe = read(FOLDER, "hostile", "run-engine.sh").replace("exec 'vllm' serve", "printf '%s\\n'")
+    p = subprocess.run(["sh", "-c", probe], capture_output=True, text=True, timeout=20)
+    expect_true(name in p.stdout.splitlines(), f"the shell made something else of it: {p}")
+    if CHECK:
+        p = subprocess.run([CHECK] + [os.path.join(FOLDER, "hostile", FORMATS[f]) for f in ("compose", "kubernetes")], capture_output=True, text=True,
+                           timeout=60, env=clean_env(MODEL="org/name"))
+        expect((p.returncode, p.stdout), (0, ""), "check")
+    p = deploy("gpt-oss-20b", "--gpu", "H100", "--served-name", "a\nb")
+    expect(p.returncode, 64, "a control character was taken")
+
+with claim("bad_options_name_the_fix"):
+    for words, text in ((("--format", "helm"), "compose, systemd"), (("--replicas", "0"), "replicas"), (("--licence-use", "fun"), "api-service")):
+        p = deploy("gpt-oss-20b", "--gpu", "H100", *words)
+        expect_true(p.returncode == 64 and text in p.stderr, f"{words}: {p}")
+shutil.rmtree(FOLDER)
+finish()
