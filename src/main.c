@@ -1,6 +1,7 @@
 /* Picks the command. Knows every command's name and nothing of what they do. */
 #include "serve/serve.h"
 #include "tools/config_cmd.h"
+#include "tools/connect/connect.h"
 #include "tools/demo.h"
 #include "tools/drill/drill.h"
 #include "tools/licence/licence_cmd.h"
@@ -32,6 +33,7 @@ static const struct command {
     {"licence", licence_main, "may this model be used so, and what its licence asks"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
+    {"connect", connect_main, "the lines that point a client at the gateway"},
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},
     {"version", version_main, "versions of the program and its libraries"},
     {"help", help_main, "this page"},
