@@ -2,6 +2,7 @@
 #include "net/child_guard.h"
 #include "serve/serve.h"
 #include "tools/config_cmd.h"
+#include "tools/connect/connect.h"
 #include "tools/demo.h"
 #include "tools/deploy/deploy.h"
 #include "tools/drill/drill.h"
@@ -38,6 +39,7 @@ static const struct command {
     {"licence", licence_main, "may this model be used so, and what its licence asks"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
+    {"connect", connect_main, "the lines that point a client at the gateway"},
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},
     {"version", version_main, "versions of the program and its libraries"},
     {"help", help_main, "this page"},
