@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Installs the pinned clients into build/clients, unless they are there already.
 
-python/   a venv with the Anthropic and OpenAI SDKs and Locust   (requirements.txt)
-node/     the Anthropic and OpenAI TypeScript SDKs, Claude Code and a Node to run them (package-lock.json)
+python/   a venv with the Anthropic and OpenAI SDKs, LangChain and Locust   (requirements.txt)
+node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Code and a Node to run them (package-lock.json)
 
 Install scripts of packages are not run. The stamp beside each folder is the hash of its list, so a
 changed pin installs again. Uses pip and npm as this machine has them set up; names no registry.
