@@ -79,5 +79,5 @@ for how in ("refused", "cut@6"):
                     check(whole_of(model, ASK, streamed), reason)
                 with claim(f"langchain_{client}_tools_round_trip_{manner}_with_lead_{st.fate}"):
                     round_trip(client, st, streamed, reason)
-            st.check_seam(f"langchain_{client}")
+            st.check_seam(f"langchain_{client}", 2)
 finish()
