@@ -22,6 +22,8 @@ MACHINE = {"x86_64": "x64", "aarch64": "arm64"}.get(os.uname().machine, os.uname
 NODE = os.path.join(MODULES, f"node-linux-{MACHINE}", "bin", "node")
 CLAUDE = os.path.join(MODULES, "@anthropic-ai", f"claude-code-linux-{MACHINE}", "claude")
 LOCUST = os.path.join(INSTALLED, "python", "bin", "locust")
+JAVA_CLASSES = os.path.join(INSTALLED, "java", "classes")
+JAVA_JARS = os.path.join(INSTALLED, "java", "jars")
 
 WORDS = 12
 SAW_ONE = " images=1"  # what a stand-in adds to its words when it was shown a picture

@@ -3,10 +3,12 @@
 
 python/   a venv with the Anthropic and OpenAI SDKs, LangChain and Locust   (requirements.txt)
 node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Code and a Node to run them (package-lock.json)
+java/     the Java SDKs' jars (pom.xml, jars.sha256) and the client of tests/clients/java, compiled
 
 Install scripts of packages are not run. The stamp beside each folder is the hash of its list, so a
 changed pin installs again. Uses pip and npm as this machine has them set up; names no registry.
 """
+import concurrent.futures
 import hashlib
 import os
 import shutil
@@ -46,18 +48,46 @@ def node(folder):
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True)
 
 
+def java(folder):
+    """Maven only fetches; a jar that is not the listed one ends it."""
+    jars, sources = os.path.join(folder, "jars"), os.path.join(HERE, "java")
+    subprocess.run(["mvn", "-q", "-B", "-f", os.path.join(sources, "pom.xml"), "-Dmaven.repo.local=" + os.path.normpath(os.path.join(INTO, "m2")),
+                    "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=" + jars], check=True)
+    with open(os.path.join(sources, "jars.sha256"), encoding="ascii") as f:
+        listed = dict(reversed(line.split()) for line in f)
+    found = {}
+    for name in os.listdir(jars):
+        with open(os.path.join(jars, name), "rb") as f:
+            found[name] = hashlib.sha256(f.read()).hexdigest()
+    wrong = sorted(name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name))
+    if wrong:
+        raise SystemExit(f"java: not as jars.sha256 lists them: {', '.join(wrong)}")
+    subprocess.run(["javac", "-nowarn", "-cp", os.path.join(jars, "*"), "-d", os.path.join(folder, "classes")] +
+                   [os.path.join(sources, name) for name in JAVA_SOURCES], check=True)
+
+
+JAVA_SOURCES = ["Clients.java", "AnthropicClaims.java", "OpenaiClaims.java"]
+CLIENTS = [("python", ["requirements.txt"], python), ("node", ["package.json", "package-lock.json"], node),
+           ("java", [os.path.join("java", name) for name in ["pom.xml", "jars.sha256"] + JAVA_SOURCES], java)]
+
+
+def install_one(name, lists, install):
+    folder, stamp = os.path.normpath(os.path.join(INTO, name)), stamp_of(*lists)
+    if is_done(folder, stamp):
+        return f"{name}: as pinned, already there"
+    shutil.rmtree(folder, ignore_errors=True)
+    install(folder)
+    with open(folder + ".stamp", "w", encoding="ascii") as f:
+        f.write(stamp)
+    return f"{name}: installed"
+
+
 def main():
+    """All side by side: one compiles while the others download."""
     os.makedirs(INTO, exist_ok=True)
-    for name, lists, install in (("python", ["requirements.txt"], python), ("node", ["package.json", "package-lock.json"], node)):
-        folder, stamp = os.path.normpath(os.path.join(INTO, name)), stamp_of(*lists)
-        if is_done(folder, stamp):
-            print(f"{name}: as pinned, already there")
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        install(folder)
-        with open(folder + ".stamp", "w", encoding="ascii") as f:
-            f.write(stamp)
-        print(f"{name}: installed")
+    with concurrent.futures.ThreadPoolExecutor(len(CLIENTS)) as pool:
+        for done in [pool.submit(install_one, *one) for one in CLIENTS]:
+            print(done.result())
     return 0
 
 
