@@ -18,16 +18,18 @@
 
 enum reply_state { REPLY_IDLE, REPLY_STARTED, REPLY_ENDED };
 
+enum told_by { ANY, SUMMARY, TEXT };
+
 struct item { /* of the answer, as far as it was told */
     struct item *next;
     int64_t index;
     struct chat_text id;
-    struct oc_part *call;           /* a call's; NULL: another item */
-    bool foreign;                   /* told as a block of this dialect's own */
-    bool told;                      /* some of it was told in pieces */
-    bool opened;                    /* its first block began before any part was announced */
-    enum chat_block_type type;      /* of its last block */
-    enum { ANY, SUMMARY, TEXT } by; /* how its reasoning is told */
+    struct oc_part *call;      /* a call's; NULL: another item */
+    bool foreign;              /* told as a block of this dialect's own */
+    bool told;                 /* some of it was told in pieces */
+    bool opened;               /* its first block began before any part was announced */
+    enum chat_block_type type; /* of its last block */
+    enum told_by by;           /* how its reasoning is told */
 };
 
 struct reply_reader {
@@ -274,11 +276,11 @@ static enum err put_input(struct reply_reader *r, struct item *i, struct json pi
 }
 
 /* Of the two ways reasoning may be told the item's first one. */
-static bool counts(struct item *i, int by)
+static bool counts(struct item *i, enum told_by by)
 {
     if (i->by == ANY)
         i->by = by;
-    return (int)i->by == by;
+    return i->by == by;
 }
 
 /* ---- an item as a whole ---- */

@@ -44,6 +44,7 @@ static int usage(FILE *to, int status)
         "yet answered\n"
         "  --fault SPEC         commit a fault; may be repeated, the first that applies is "
         "committed\n"
+        "  --lacks LIST         cannot do these, as real servers cannot: tools,images,...\n"
         "  --replay DIR         answer with a recorded exchange: response.json|sse and "
         "meta.json's status\n"
         "  --key ENV            accept only the key in this environment variable\n"
@@ -57,6 +58,8 @@ static int usage(FILE *to, int status)
         to);
     for (size_t i = 0; i < fault_row_count; i++)
         (void)fprintf(to, "  %-18s %s\n", fault_rows[i].name, fault_rows[i].help);
+    (void)fputs("\nwhat it can lack, and how that shows:\n", to);
+    lacks_show(to);
     return status;
 }
 
@@ -371,6 +374,8 @@ static bool take_option(struct standin *s, int c, const char *value)
         return add_tool(s, value);
     case 'f':
         return add_fault(s, span_from(value), &why) == ERR_OK;
+    case 'x':
+        return lacks_parse(span_from(value), &s->lacks) == ERR_OK;
     case 'p':
         return load_replay(s, value) == ERR_OK;
     default:
@@ -418,23 +423,16 @@ static const char *why_no_fault(const char *spec)
 
 int standin_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"listen", required_argument, NULL, 'l'},
-                                            {"name", required_argument, NULL, 'n'},
-                                            {"model", required_argument, NULL, 'm'},
-                                            {"words", required_argument, NULL, 'w'},
-                                            {"thinking", required_argument, NULL, 't'},
-                                            {"bind-thinking", no_argument, NULL, 'i'},
-                                            {"preface", required_argument, NULL, 'b'},
-                                            {"resume", required_argument, NULL, 'g'},
-                                            {"rate", required_argument, NULL, 'r'},
-                                            {"first-token", required_argument, NULL, 'd'},
-                                            {"tool", required_argument, NULL, 'o'},
-                                            {"fault", required_argument, NULL, 'f'},
-                                            {"replay", required_argument, NULL, 'p'},
-                                            {"key", required_argument, NULL, 'k'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},   {"name", required_argument, NULL, 'n'},
+        {"model", required_argument, NULL, 'm'},    {"words", required_argument, NULL, 'w'},
+        {"thinking", required_argument, NULL, 't'}, {"bind-thinking", no_argument, NULL, 'i'},
+        {"preface", required_argument, NULL, 'b'},  {"resume", required_argument, NULL, 'g'},
+        {"rate", required_argument, NULL, 'r'},     {"first-token", required_argument, NULL, 'd'},
+        {"tool", required_argument, NULL, 'o'},     {"fault", required_argument, NULL, 'f'},
+        {"lacks", required_argument, NULL, 'x'},    {"replay", required_argument, NULL, 'p'},
+        {"key", required_argument, NULL, 'k'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     struct standin s = {.loop = loop_new(),
                         .name = "standin",
                         .model = "standin",

@@ -14,7 +14,7 @@ static void on_tick(struct timer *t);
 
 /* ---- what was asked ---- */
 
-static uint64_t count_images(struct json v)
+uint64_t answer_count_images(struct json v)
 {
     uint64_t n = 0;
     struct json type = json_get(v, "type");
@@ -23,7 +23,7 @@ static uint64_t count_images(struct json v)
         n++;
     for (struct json m = json_first(v); json_present(m); m = json_next(v, m))
         if (json_is(m, JSON_OBJECT) || json_is(m, JSON_ARRAY))
-            n += count_images(m);
+            n += answer_count_images(m);
     return n;
 }
 
@@ -88,7 +88,8 @@ static bool forbids_tools(struct json root)
 
 static bool calls_tools(struct answer *a, struct json root)
 {
-    if (forbids_tools(root) || answers_a_tool(last_message(a, root)))
+    if (forbids_tools(root) || lacks(a->standin, LACK_TOOL_CALLS) ||
+        answers_a_tool(last_message(a, root)))
         return false;
     for (size_t i = 0; i < a->standin->tool_count; i++)
         if (offers(root, a->standin->tools[i].name))
@@ -103,8 +104,11 @@ static bool plan_tools(struct answer *a, struct json root)
     plan_preface(a);
     for (size_t i = 0; i < a->standin->tool_count; i++) {
         const struct tool_plan *t = &a->standin->tools[i];
-        if (offers(root, t->name))
-            add_part(a, PART_TOOL, (t->input.len + 11) / 12, t);
+        if (!offers(root, t->name))
+            continue;
+        add_part(a, PART_TOOL, (t->input.len + 11) / 12, t);
+        if (lacks(a->standin, LACK_PARALLEL_TOOLS))
+            break;
     }
     return a->part_count > 0 && a->parts[a->part_count - 1].kind == PART_TOOL;
 }
@@ -132,12 +136,14 @@ static void plan_text(struct answer *a, struct json root)
     int64_t most = -1;
     static const char *const limits[] = {"max_completion_tokens", "max_tokens"};
     for (size_t i = 0; i < ARRAY_LEN(limits) && most < 0; i++)
-        if (json_i64(json_get(root, limits[i]), &most) != ERR_OK)
+        if (lacks(a->standin, LACK_MAX_TOKENS) ||
+            json_i64(json_get(root, limits[i]), &most) != ERR_OK)
             most = -1;
     if (a->speech == SPEAK_COMPLETIONS && most < 0)
         most = 16;
     struct json stops = json_get(root, a->speech == SPEAK_MESSAGES ? "stop_sequences" : "stop");
-    uint64_t kept = json_present(stops) ? stop_before(a, stops, words) : words;
+    bool heeds = json_present(stops) && !lacks(a->standin, LACK_STOP);
+    uint64_t kept = heeds ? stop_before(a, stops, words) : words;
     if (kept < words)
         a->stop = "stop_sequence";
     if (most >= 0 && (uint64_t)most + a->said < kept) {
@@ -145,8 +151,9 @@ static void plan_text(struct answer *a, struct json root)
         a->stop = "max_tokens";
         a->stop_sequence = SPAN_EMPTY;
     }
-    a->json_only = json_present(json_path(root, "output_config.format")) ||
-                   json_present(json_get(root, "response_format"));
+    a->json_only = !lacks(a->standin, LACK_JSON_SCHEMA) &&
+                   (json_present(json_path(root, "output_config.format")) ||
+                    json_present(json_get(root, "response_format")));
     if (a->json_only)
         kept = 1;
     kept = kept > a->said ? kept - a->said : 0;
@@ -163,9 +170,10 @@ static void plan(struct answer *a, struct json root)
 {
     struct standin *s = a->standin;
     a->stop = "end_turn";
-    a->stream = json_true(json_get(root, "stream"));
-    a->include_usage = json_true(json_path(root, "stream_options.include_usage"));
-    a->images = count_images(json_get(root, "messages"));
+    a->stream = json_true(json_get(root, "stream")) && !lacks(s, LACK_STREAM);
+    a->include_usage =
+        !lacks(s, LACK_STREAM_USAGE) && json_true(json_path(root, "stream_options.include_usage"));
+    a->images = answer_count_images(json_get(root, "messages"));
     a->prompt_words = count_words(request_body(a->request));
     struct json model = json_get(root, "model");
     a->model = json_is(model, JSON_STRING) ? json_str(model) : span_from(s->model);
@@ -355,6 +363,8 @@ static void strike(struct answer *a)
 
 bool answer_add_event(struct answer *a, struct buf *out)
 {
+    if (a->stage == STAGE_LAST && lacks(a->standin, LACK_STREAM_END))
+        return false;
     if (!write_next_event(a, out))
         return false;
     a->events++;
@@ -627,6 +637,8 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
     s->stats.in_flight++;
     bool good = json_parse(request_arena(r), request_body(r), NULL, &doc, NULL) == ERR_OK;
     const char *wrong = good ? complaint(a, json_root(&doc)) : "The request body is not valid JSON";
+    if (good && !wrong)
+        wrong = lacks_complaint(s, json_root(&doc));
     if (good && !wrong) {
         bool tools = calls_tools(a, json_root(&doc));
         wrong = resume_plan(a, json_root(&doc), tools ? s->preface : s->words);

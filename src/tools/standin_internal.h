@@ -1,12 +1,15 @@
 #pragma once
 /* Shared by standin.c (options, doors, control), standin_answer.c (one answer, piece by piece),
- * standin_bind.c (thinking bound to its history), standin_resume.c (going on with one that another
- * began) and standin_write.c (the words of each dialect). Nobody else includes it. */
+ * standin_lacks.c (what it cannot do), standin_bind.c (thinking bound to its history),
+ * standin_resume.c (going on with one that another began) and standin_write.c (the words of each
+ * dialect). Nobody else includes it. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "conn/server.h"
 #include "json/json.h"
 #include "relay/fault.h"
+
+#include <stdio.h>
 
 #define STANDIN_TOOLS 8
 #define STANDIN_FAULTS 16
@@ -24,6 +27,26 @@ enum resume_style {
     RESUME_REFUSE /* 400, unless asked in words */
 };
 
+/* What it cannot do; the words and how each shows are standin_lacks.c's. */
+enum lack {
+    LACK_STREAM,
+    LACK_STREAM_END,
+    LACK_STREAM_OPTIONS,
+    LACK_STREAM_USAGE,
+    LACK_TOOLS,
+    LACK_TOOL_CALLS,
+    LACK_FORCED_TOOL,
+    LACK_PARALLEL_TOOLS,
+    LACK_IMAGES,
+    LACK_PDF,
+    LACK_JSON_SCHEMA,
+    LACK_STOP,
+    LACK_MAX_TOKENS,
+    LACK_THINKING,
+    LACK_PREFILL,
+    LACK_COUNT
+};
+
 struct tool_plan {
     const char *name;
     struct span input; /* JSON text */
@@ -38,6 +61,7 @@ struct standin {
     uint64_t words, thinking, rate;
     bool binds;       /* thinking is bound to what stands before it */
     uint64_t preface; /* words before a tool call */
+    uint32_t lacks;   /* BIT(enum lack) */
     enum resume_style resume;
     uint64_t resume_back; /* words said again */
     bool resume_zh;       /* the lead-in is Chinese */
@@ -113,6 +137,16 @@ void answer_gone(struct answer *a);
 void answer_drained(struct answer *a);
 void answer_over(struct answer *a); /* it is no longer under way; its request is the caller's */
 bool answer_add_event(struct answer *a, struct buf *out); /* false: there is none left */
+
+uint64_t answer_count_images(struct json v); /* image blocks anywhere in it */
+
+/* standin_lacks.c */
+void lacks_show(FILE *to); /* one line a gap, for --help */
+/* "tools,images": adds to *out. ERR_INVALID: a word of it names no gap. */
+MUST_USE enum err lacks_parse(struct span list, uint32_t *out);
+bool lacks(const struct standin *s, enum lack l);
+/* NULL, or what a provider says that refuses what this stand-in lacks. */
+const char *lacks_complaint(const struct standin *s, struct json root);
 
 /* standin_odd.c: shapes of an answer that are rare, some of them legal */
 bool odd_is_gathered(const struct answer *a); /* all of it is needed before the first byte goes */

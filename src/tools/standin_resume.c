@@ -123,7 +123,8 @@ const char *resume_plan(struct answer *a, struct json root, uint64_t words)
     struct span said = asked_text(root, arena, &in_words);
     if (said.len == 0)
         return NULL;
-    if (s->resume == RESUME_REFUSE && !in_words)
+    bool refuses = s->resume == RESUME_REFUSE || lacks(s, LACK_PREFILL);
+    if (refuses && !in_words)
         return "This model does not support assistant message prefill. The conversation must end "
                "with a user message.";
     if (!words_said(said, words, rest, &a->said))

@@ -335,8 +335,6 @@ static void chat_tool(struct json_out *w, const struct answer *a, struct span ar
     uint64_t index = 0;
     for (size_t i = 0; i < a->part; i++)
         index += a->parts[i].kind == PART_TOOL;
-    jw_key(w, "tool_calls");
-    jw_array(w);
     jw_object(w);
     if (indexed)
         key_i64(w, "index", index);
@@ -352,7 +350,6 @@ static void chat_tool(struct json_out *w, const struct answer *a, struct span ar
     jw_str(w, arguments);
     jw_object_end(w);
     jw_object_end(w);
-    jw_array_end(w);
 }
 
 static bool begins_with_tool(const struct answer *a)
@@ -378,10 +375,13 @@ static void chat_delta(struct answer *a, struct json_out *w)
     case STAGE_PIECE:
         assert(p);
         a->is_delta = a->piece > 0;
-        if (p->kind == PART_TOOL)
+        if (p->kind == PART_TOOL) {
+            jw_key(w, "tool_calls");
+            jw_array(w);
             chat_tool(w, a, a->piece ? piece(a, a->piece - 1, word) : SPAN(""), a->piece == 0,
                       true);
-        else {
+            jw_array_end(w);
+        } else {
             jw_key(w, p->kind == PART_TEXT ? "content" : "reasoning_content");
             jw_str(w, piece(a, a->piece - 1, word));
         }
@@ -479,6 +479,23 @@ static void all_words(struct answer *a, struct json_out *w, enum part_kind kind,
         key_null(w, key);
 }
 
+static void chat_tools(struct answer *a, struct json_out *w)
+{
+    bool any = false;
+    for (a->part = 0; a->part < a->part_count; a->part++) {
+        if (a->parts[a->part].kind != PART_TOOL)
+            continue;
+        if (!any) {
+            jw_key(w, "tool_calls");
+            jw_array(w);
+        }
+        any = true;
+        chat_tool(w, a, a->parts[a->part].tool->input, true, false);
+    }
+    if (any)
+        jw_array_end(w);
+}
+
 static void chat_message(struct answer *a, struct json_out *w)
 {
     jw_key(w, "message");
@@ -487,9 +504,7 @@ static void chat_message(struct answer *a, struct json_out *w)
     all_words(a, w, PART_TEXT, "content");
     all_words(a, w, PART_THINKING, "reasoning_content");
     key_null(w, "refusal");
-    for (a->part = 0; a->part < a->part_count; a->part++)
-        if (a->parts[a->part].kind == PART_TOOL)
-            chat_tool(w, a, a->parts[a->part].tool->input, true, false);
+    chat_tools(a, w);
     jw_object_end(w);
 }
 
