@@ -246,6 +246,12 @@ enum openai_flag {
     HEARS = 16,
     RESPONSES = 32, /* not answered by /chat/completions */
 };
+/* Sources of RESPONSES, read 2026-11-26. OpenAI's API description (the Python SDK's ResponsesModel)
+ * names o1-pro, o3-pro, both deep-research, gpt-5-pro, gpt-5-codex, gpt-5.1-codex-max and
+ * gpt-5.5-pro for /responses alone. For gpt-5.1-codex-mini, gpt-5.2-codex and gpt-5.3-codex it is
+ * what a gateway documents (Neon, OpenAI Responses API). Unconfirmed: codex-mini, gpt-5.2-pro and
+ * gpt-5.1-codex, which OpenAI's list has among the chat models, and gpt-5.4-pro, for which no page
+ * was found. */
 #define NONE_HIGH (BIT(EFFORT_NONE) | LOW_HIGH)
 #define NONE_XHIGH (NONE_HIGH | BIT(EFFORT_XHIGH))
 #define MODERN (REASONS | VISION | STRUCTURED)
@@ -281,18 +287,18 @@ static const struct openai_row {
     {"gpt-5-1-codex", MODERN | RESPONSES, LOW_HIGH, 128000, 400000},
     {"gpt-5-1-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
     {"gpt-5-2", MODERN, NONE_XHIGH, 128000, 400000},
-    {"gpt-5-2-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
-     400000},
+    {"gpt-5-2-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH),
+     128000, 400000},
     {"gpt-5-2-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
     {"gpt-5-3", MODERN, NONE_XHIGH, 128000, 400000},
     {"gpt-5-4", MODERN, NONE_XHIGH, 128000, 1050000},
     {"gpt-5-4-mini", MODERN, NONE_XHIGH, 128000, 400000},
     {"gpt-5-4-nano", MODERN, NONE_XHIGH, 128000, 400000},
-    {"gpt-5-4-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
-     1050000},
+    {"gpt-5-4-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH),
+     128000, 1050000},
     {"gpt-5-5", MODERN, NONE_XHIGH, 128000, 1000000},
-    {"gpt-5-5-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH), 128000,
-     1000000},
+    {"gpt-5-5-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH),
+     128000, 1000000},
     {"gpt-5-6", MODERN, NONE_XHIGH, 128000, 1050000},
     {"gpt-6", MODERN, NONE_XHIGH, 128000, 1050000},
     {"", MODERN, LOW_HIGH, 0, 0}, /* newer than this table */
