@@ -24,7 +24,7 @@ enum config_type {
     CONFIG_SPEAKS,
     CONFIG_API,
     CONFIG_AUTH,
-    CONFIG_USE,      /* 0 not declared, else 1 + enum use_kind */
+    CONFIG_USE, /* 0 not declared, else 1 + enum use_kind */
     CONFIG_START,
     CONFIG_DURATION, /* usec */
     CONFIG_SIZE,     /* size_t */
@@ -54,7 +54,8 @@ const struct config_row *config_row_below(const char *section, struct span key);
 bool config_row_is_below(const struct config_row *row, const char *section, struct span *out_name);
 /* A scalar of the whole configuration: has an offset in struct config, and an override. */
 bool config_row_is_global(const struct config_row *row);
-/* The words a KIND, SPEAKS, API, AUTH or BOOL takes, in the order of their values; 0 for other types. */
+/* The words a KIND, SPEAKS, API, AUTH or BOOL takes, in the order of their values; 0 for other
+ * types. */
 #define CONFIG_WORDS_MAX 16
 size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WORDS_MAX]);
 /* "HOTSPARE_DEADLINES_STALL" into out. */
