@@ -91,7 +91,7 @@ void answer_stream_begin(struct exchange *x)
     add_field(&f, "cache-control", SPAN("no-cache"));
     add_field(&f, "x-accel-buffering", SPAN("no"));
     /* With the head sent early, to keep the client alive, nobody has served it yet. */
-    if (x->attempt.streaming && !x->holding)
+    if ((x->attempt.streaming || x->attempt.ended) && !x->holding)
         add_answer_fields(x, &f);
     else
         add_our_fields(x, &f, false);

@@ -7,6 +7,7 @@
  * same reader feeds the door's writer. Either way only events that carry content move the clock:
  * pings and headers do not (a target that sends nothing but pings is a stalled one). */
 #include "dialect/fit.h"
+#include "relay/capable.h"
 #include "relay/exchange_internal.h"
 
 #define EVENT_MAX ((size_t)8 << 20)   /* reliability.md 3.4 */
@@ -77,8 +78,8 @@ static enum err write_client_fields(struct exchange *x, const struct cloud *clou
 static const char *accepts(const struct exchange *x, const struct cloud *cloud)
 {
     if (cloud)
-        return cloud_accepts(cloud, x->stream);
-    return x->stream ? "text/event-stream" : "application/json";
+        return cloud_accepts(cloud, x->attempt.streams);
+    return x->attempt.streams ? "text/event-stream" : "application/json";
 }
 
 static enum err write_fields(struct exchange *x)
@@ -121,7 +122,7 @@ static struct span asked_model(const struct exchange *x, const struct relay_link
 static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
 {
     struct span model = json_unescape(asked_model(x, link), x->arena), betas = SPAN_EMPTY;
-    struct capability cap = capability_preset(link->target->kind, model);
+    struct capability cap = capable_of(link->target, model);
     bool left_out = false;
     if (link->target->kind == TARGET_BEDROCK)
         betas = cloud_betas(http_field_get(request_head(x->request), "anthropic-beta"), x->arena,
@@ -164,7 +165,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (e != ERR_OK)
         return e;
     struct span model = asked_model(x, link);
-    struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    struct capability cap = capable_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)
@@ -178,7 +179,8 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     const struct chat_request *clean = clean_request(x, link->target, fit.request);
     if (clean != fit.request)
         lossy_add(&out.lossy, LOSSY_THINKING);
-    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, x->stream, &out, problem);
+    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, x->attempt.streams, &out,
+                                          problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
     if (x->splice.active)
@@ -195,7 +197,7 @@ static void make_reader(struct exchange *x)
      * sequence, and the ledger would lack what the client has. */
     bool knows = x->canonical_read && !x->attempt.passthrough;
     struct reader_options o = {.request = knows ? asked : NULL,
-                               .requested_whole = !x->stream,
+                               .requested_whole = !x->attempt.streams,
                                .passes = x->attempt.passthrough};
     x->attempt.reader =
         x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
@@ -219,7 +221,7 @@ static size_t open_line(struct exchange *x, const struct relay_link *link, usec 
 
 static usec first_deadline(struct exchange *x, usec now)
 {
-    if (x->stream)
+    if (x->attempt.streams)
         return now + x->relay->deadlines.first_token;
     /* A whole answer shows no sign of life until it is done: leave the next target half of what is
      * left. */
@@ -234,7 +236,7 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
     if (target->cloud) {
         struct span model = json_unescape(asked_model(x, link), x->arena);
         problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
-        return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
+        return cloud_path(target->cloud, model, x->attempt.streams, x->arena, &x->attempt.path);
     }
     struct span query = request_query(x->request);
     if (x->attempt.dialect == x->door && query.len > 0)
@@ -265,12 +267,22 @@ static bool speaks_also(struct exchange *x, const struct relay_link *link)
     if (!target->also || target->also == x->door)
         return target->also != NULL;
     struct span model = link->model.len ? link->model : x->model;
-    return capability_preset(target->kind, json_unescape(model, x->arena)).responses_only;
+    return capable_of(target, json_unescape(model, x->arena)).responses_only;
+}
+
+/* One that was found not to stream is asked for the whole answer, which the client gets as a
+ * stream. */
+static bool streams(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = json_unescape(asked_model(x, link), x->arena);
+    return x->stream &&
+           (link->target->probed_count == 0 || !capable_of(link->target, model).no_stream);
 }
 
 void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
+    bool stream = streams(x, link);
     bool also = speaks_also(x, link);
     const struct dialect *dialect = also ? link->target->also : link->target->dialect;
     x->attempt = (struct attempt){.link = link,
@@ -279,7 +291,9 @@ void attempt_open(struct exchange *x, size_t link_index, usec now)
                                   .index = link_index,
                                   .line = open_line(x, link, now),
                                   .open = true,
-                                  .passthrough = !x->splice.active && dialect == x->door,
+                                  .streams = stream,
+                                  .passthrough = !x->splice.active && dialect == x->door &&
+                                                 stream == x->stream,
                                   .started = now,
                                   .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
@@ -296,11 +310,37 @@ static bool needs_token(const struct relay_target *target)
     return target->cloud && target->cloud->token;
 }
 
+static bool lacks_something(struct exchange *x, const struct relay_link *link)
+{
+    return link->target->probed_count > 0 &&
+           capable_narrows(link->target, json_unescape(asked_model(x, link), x->arena),
+                           x->attempt.dialect->id == DIALECT_ANTHROPIC);
+}
+
+/* Tools that are refused or never called: another target does better, while there is one. */
+static enum err check_tools(struct exchange *x, struct chat_problem *problem)
+{
+    const struct relay_link *link = x->attempt.link;
+    usec now = loop_now(x->relay->loop);
+    if (link->target->probed_count == 0 ||
+        !capable_of(link->target, json_unescape(asked_model(x, link), x->arena)).no_tools ||
+        !chain_has_other(&x->walk, x->attempt.index, now))
+        return ERR_OK;
+    enum err e = exchange_read(x, problem);
+    if (e != ERR_OK || !x->canonical.tools || x->canonical.tool_choice == CHAT_CHOICE_NONE)
+        return e;
+    problem->text = SPAN("A probe found that this model calls no tools.");
+    return ERR_UNSUPPORTED;
+}
+
 enum err attempt_write(struct exchange *x, struct chat_problem *problem)
 {
     const struct relay_link *link = x->attempt.link;
-    enum err e = ERR_OK;
-    x->attempt.rewritten = !x->attempt.passthrough || clean_needed(x, link->target);
+    enum err e = check_tools(x, problem);
+    if (e != ERR_OK)
+        return e;
+    x->attempt.rewritten =
+        !x->attempt.passthrough || clean_needed(x, link->target) || lacks_something(x, link);
     if (x->attempt.rewritten)
         e = translate_body(x, link, problem);
     else
@@ -349,12 +389,20 @@ static enum err start(struct exchange *x)
     return ERR_OK;
 }
 
-/* Cloud targets are not asked beside another: a rival neither waits for a token nor reads frames.
+/* Not asked beside another: a rival neither waits for a token nor reads frames, nor whole answers.
  */
-static bool has_cloud(const struct relay_route *route)
+static bool is_no_rival(const struct relay_target *t)
+{
+    bool no_stream = false;
+    for (size_t i = 0; i < t->probed_count; i++)
+        no_stream |= (t->probed[i].known & ~t->probed[i].can & BIT(PROBED_STREAM)) != 0;
+    return t->cloud || no_stream;
+}
+
+static bool has_no_rival(const struct relay_route *route)
 {
     for (size_t i = 0; i < route->count; i++)
-        if (route->links[i].target->cloud)
+        if (is_no_rival(route->links[i].target))
             return true;
     return false;
 }
@@ -365,7 +413,7 @@ static usec hedge_time(struct exchange *x, usec now)
     struct hedge *h = x->relay->hedge;
     struct ttft *times = x->route->ttfts[x->attempt.index];
     if (!h || !times || !x->holding || x->rival.end != HEDGE_NONE || x->rival.on ||
-        has_cloud(x->route))
+        has_no_rival(x->route))
         return 0;
     usec late = ttft_quantile(times, h->after);
     return late == USEC_NEVER ? 0 : now + late;
@@ -383,7 +431,8 @@ void attempt_begin(struct exchange *x, size_t link_index)
         return;
     }
     make_reader(x);
-    x->holding = x->stream && !x->splice.active && chain_has_other(&x->walk, link_index, now);
+    x->holding =
+        x->attempt.streams && !x->splice.active && chain_has_other(&x->walk, link_index, now);
     x->attempt.deadline = first_deadline(x, now);
     x->attempt.hedge_at = hedge_time(x, now);
     if (start(x) != ERR_OK) {
@@ -687,7 +736,7 @@ void attempt_head(struct exchange *x, struct attempt *at, const struct http_head
     bool framed = comes_framed(at->link->target);
     bool events = span_istarts(at->content_type, framed ? SPAN("application/vnd.amazon.eventstream")
                                                         : SPAN("text/event-stream"));
-    at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
+    at->streaming = head->status >= 200 && head->status <= 299 && events && at->streams;
 }
 
 static void on_head(void *ctx, const struct http_head *head)
@@ -704,10 +753,10 @@ static void on_head(void *ctx, const struct http_head *head)
         at->frames = arena_new(x->arena, struct cloud_stream);
         cloud_stream_init(at->frames, EVENT_MAX);
     }
-    if (x->stream ? !at->streaming : !json)
+    if (at->streams ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
-             x->stream ? "a stream was asked for, and the 200 is none"
-                       : "an answer was asked for, and the 200 is not JSON");
+             at->streams ? "a stream was asked for, and the 200 is none"
+                         : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
         answer_stream_begin(x);
 }
@@ -887,7 +936,11 @@ static void end_whole(struct exchange *x)
         fail_broken(x, at->told_error ? ERR_OK : ERR_SYNTAX, "the 200 does not hold an answer");
         return;
     }
-    answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
+    x->hold.on = false;
+    if (x->stream)
+        answer_flush(x);
+    else
+        answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
     exchange_completed(x);
 }
 

@@ -57,6 +57,7 @@ struct attempt {
     struct span access;      /* the token that was used */
     struct span fields;      /* request header lines, credentials last */
     int status;
+    bool streams;   /* it is asked for a stream; never where the client wants none */
     bool streaming; /* a 2xx event stream is being read */
     bool paused;
     bool ended;      /* the terminal event was seen */

@@ -172,7 +172,7 @@ static void tell_first_error(struct timer *t)
 /* A whole answer has no events: there it is a status in any case. */
 static void tell_error_or_event(struct injection *j)
 {
-    if (kind_of(j) != FAULT_ERROR_FIRST || !j->x->stream) {
+    if (kind_of(j) != FAULT_ERROR_FIRST || !j->x->attempt.streams) {
         tell_error(j, "application/json", error_body(j));
         return;
     }
@@ -198,7 +198,7 @@ static void tell_early(struct timer *t)
 {
     struct injection *j = CONTAINER_OF(t, struct injection, timer);
     struct exchange *x = j->x;
-    const char *type = x->stream ? "text/event-stream" : "application/json";
+    const char *type = x->attempt.streams ? "text/event-stream" : "application/json";
     switch (kind_of(j)) {
     case FAULT_REFUSED:
         attempt_events.on_error(x, ERR_REFUSED, CALL_CONNECT, why);
@@ -211,7 +211,7 @@ static void tell_early(struct timer *t)
         tell_head(j, 200, type);
         return;
     case FAULT_PINGS_ONLY:
-        if (!x->stream) { /* a whole answer has no pings: silence */
+        if (!x->attempt.streams) { /* a whole answer has no pings: silence */
             watch(t);
             return;
         }
@@ -294,7 +294,7 @@ static void on_head(void *ctx, const struct http_head *head)
     struct injection *j = ctx;
     struct exchange *x = j->x;
     bool good = head->status >= 200 && head->status <= 299;
-    j->streaming = good && x->stream;
+    j->streaming = good && x->attempt.streams;
     j->headed = good;
     if (j->streaming && kind_of(j) != FAULT_ERROR_AFTER_START && is_reached(j))
         strike_next(j);
@@ -385,7 +385,7 @@ static bool needs_target(const struct exchange *x, enum fault_kind k)
         return true;
     case FAULT_ERROR:
     case FAULT_ERROR_AFTER_START:
-        return x->stream;
+        return x->attempt.streams;
     default:
         return false;
     }
@@ -397,7 +397,7 @@ static void pass_through(struct injection *j)
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
     struct exchange *x = j->x;
     const struct relay_target *target = x->attempt.link->target;
-    struct reader_options o = {.requested_whole = !x->stream};
+    struct reader_options o = {.requested_whole = !x->attempt.streams};
     j->counter = x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){count, j});
     x->attempt.call = call_start(x->relay->pool, target->origin, &j->request, &events, j);
 }

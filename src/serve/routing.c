@@ -8,6 +8,7 @@
 #include "json/json_write.h"
 #include "relay/access_token.h"
 #include "serve/models.h"
+#include "serve/probed_file.h"
 #include "serve/worker.h"
 
 struct routing {
@@ -89,6 +90,38 @@ static const struct cloud *make_cloud(struct routing *r, size_t i, const struct 
     }
 }
 
+/* What probes found out about this target at this address, not too long ago. */
+static void take_probed(struct routing *r, size_t i, usec wall)
+{
+    const struct snapshot *s = r->snapshot;
+    const struct config_target *from = &s->config->targets[i];
+    struct relay_target *to = &r->targets[i];
+    struct probed *own = arena_array(&r->arena, struct probed, s->probed_count);
+    for (size_t k = 0; k < s->probed_count; k++)
+        if (probed_find(&s->probed[k], 1, from->name, from->url_text, s->probed[k].model, wall))
+            own[to->probed_count++] = s->probed[k];
+    to->probed = own;
+}
+
+/* Its server's own Messages door carries all that its Chat door does, for each model asked there:
+ * what comes as Messages goes there as it is. */
+static bool speaks_messages(const struct relay_target *t)
+{
+    bool all = t->probed_count > 0 && t->dialect == &dialect_openai_chat;
+    for (size_t i = 0; i < t->probed_count; i++)
+        all = all && (t->probed[i].can & BIT(PROBED_MESSAGES));
+    return all;
+}
+
+static void add_messages(struct routing *r, size_t i, struct span base)
+{
+    if (span_ends(base, SPAN("/v1")))
+        base.len -= 3;
+    r->targets[i].also = &dialect_anthropic;
+    r->targets[i].also_path =
+        arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect_anthropic.path);
+}
+
 static void make_target(struct routing *r, size_t i, struct worker *w)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
@@ -117,6 +150,10 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
         r->targets[i].also_path =
             arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect_openai_responses.path);
     }
+    if (r->snapshot->probed_count > 0)
+        take_probed(r, i, loop_wall(w->loop));
+    if (!r->targets[i].also && speaks_messages(&r->targets[i]))
+        add_messages(r, i, base);
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */
@@ -182,6 +219,12 @@ void routing_unref(struct routing *r)
     snapshot_unref(r->snapshot);
     arena_deinit(&r->arena);
     mem_free(r);
+}
+
+const struct relay_target *routing_target(const struct routing *r, size_t index)
+{
+    assert(index < r->snapshot->config->target_count);
+    return &r->targets[index];
 }
 
 const struct relay_route *routing_find(struct routing *r, struct span model)
