@@ -5,6 +5,7 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "serve/load.h"
+#include "tools/explain_target.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -20,17 +21,20 @@ struct config_options {
 
 static int usage(FILE *to, int status)
 {
-    (void)fputs("usage: hotspare config check [FILE] [--json]     all errors at once, with line, "
-                "column and fix\n"
-                "       hotspare config show [FILE] [--origin]    what is in force; secrets never\n"
-                "       hotspare config explain [KEY]             what a key means; all of them "
-                "without KEY\n"
-                "       hotspare config schema                    JSON Schema, for editors\n"
-                "       hotspare init                             the chain found on this machine, "
-                "as a file\n"
-                "\n"
-                "  FILE as for `hotspare serve --config`; - = no file, only the environment\n",
-                to);
+    (void)fputs(
+        "usage: hotspare config check [FILE] [--json]     all errors at once, with line, "
+        "column and fix\n"
+        "       hotspare config show [FILE] [--origin]    what is in force; secrets never\n"
+        "       hotspare config explain [KEY]             what a key means; all of them "
+        "without KEY\n"
+        "                                                 targets.NAME adds what it can carry, "
+        "presumed or probed\n"
+        "       hotspare config schema                    JSON Schema, for editors\n"
+        "       hotspare init                             the chain found on this machine, "
+        "as a file\n"
+        "\n"
+        "  FILE as for `hotspare serve --config`; - = no file, only the environment\n",
+        to);
     return status;
 }
 
@@ -123,11 +127,13 @@ static int show(const struct config_options *o, bool discover, const char *befor
     return status;
 }
 
-static int explain(const char *key)
+static int explain(const struct config_options *o, const char *key)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
     enum err e = config_explain(key, &text);
+    if (e == ERR_OK && key && span_starts(span_from(key), SPAN("targets.")))
+        explain_target(&o->flags, span_drop(span_from(key), strlen("targets.")), &text);
     if (e == ERR_OK)
         return print(&text, 0);
     (void)fprintf(stderr, "hotspare: there is no key \"%s\"; hotspare config explain lists them\n",
@@ -166,7 +172,7 @@ int config_main(int argc, char **argv)
     const char *verb = optind < argc ? argv[optind] : "",
                *what = optind + 1 < argc ? argv[optind + 1] : NULL;
     if (strcmp(verb, "explain") == 0)
-        return explain(what);
+        return explain(&o, what);
     if (strcmp(verb, "schema") == 0)
         return schema();
     if (what)

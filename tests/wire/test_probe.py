@@ -141,14 +141,14 @@ with lacking("images", "json-schema") as (s, config), Standin("able", words=WORD
     with Serve(speaks, chain=["c/x", "able/x"]) as g:
         expect(asked_for(s, lambda: pictures(g))[0], 1, "unprobed: asked for what it refuses")
         ask(g, **schema)
-        expect_true("response_format" in s.last(), "unprobed: asked for a format it ignores")
+        expect(s.last()["response_format"]["type"], "json_schema", "unprobed: asked for a format it ignores")
     expect(config.probe("c")[0], 1, "exit code")
     with Serve(speaks, chain=["c/x", "able/x"], more=config.more()) as g:
         count, reply = asked_for(s, lambda: pictures(g))
         expect((count, reply.status, reply.headers.get("x-hotspare-served-by")), (0, 200, "able"), "a picture")
         reply = ask(g, **schema)
         expect((reply.headers.get("x-hotspare-served-by"), reply.headers.get("x-hotspare-lossy")), ("c", "output_format"), "a format")
-        expect_true("response_format" not in s.last(), "a format was sent")
+        expect_true("json_schema" not in json.dumps(s.last().get("response_format")), "a schema was sent")
 
 with lacking("stream") as (s, config), claim("who_does_not_stream_is_asked_whole_and_clients_get_a_stream"):
     config.probe("--all")
@@ -191,6 +191,27 @@ with lacking("images") as (s, config), claim("old_findings_and_other_addresses_a
             f.write(other)
         with Serve({"c": s.speaks("openai")}, chain=["c/x"], more=config.more()) as g:
             expect(asked_for(s, lambda: pictures(g))[0], 1, "presumed again")
+
+# ---- what is told of it elsewhere ----
+
+with Standin("slow", words=WORDS, rate=200, first_token="100ms", more=["--lacks", "stop"]) as s, \
+        Config({"c": s.speaks("openai")}, ["c/x"]) as config:
+    with claim("explain_says_what_was_probed_and_when"):
+        presumed = config.run("config", "explain", "targets.c").stdout
+        expect_true(re.search(r"^c/x can carry\n(?:.*\n)*  stop +yes +presumed: ", presumed, re.M), presumed)
+        config.probe("c")
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        told = config.run("config", "explain", "targets.c").stdout
+        expect_true(re.search(rf"^  stop +no +probed {day}$", told, re.M) or day != time.strftime("%Y-%m-%d", time.gmtime()), told)
+    with claim("matrix_shows_what_the_probe_measured"):
+        done = config.run("matrix", "--json")
+        rows = [r for r in json.loads(done.stdout)["rows"] if r["kind"] == "live"]
+        expect([(r["provider"], r["model"]) for r in rows], [("c", "x")], "rows")
+        first, speed = rows[0]["first_token_seconds"], rows[0]["tokens_per_second"]
+        expect((first["basis"], speed["basis"], first["as_of"]), ("measured", "measured", speed["as_of"]), "basis")
+        expect_true(re.fullmatch(r"\d{4}-\d\d-\d\d", first["as_of"]) and first["as_of"] in rows[0]["when"], rows[0])
+        expect_true(first["value"] >= 0.1 and 0 < speed["value"] < 400, rows[0])
+        expect(rows[0]["usd_per_million_in"], None, "no price is made up")
 
 # ---- native Messages ----
 
