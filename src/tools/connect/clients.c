@@ -2,6 +2,7 @@
  * its key from its own login, or from the environment, which `key` says. */
 #include "tools/connect/clients.h"
 #include "base/buf.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@ const struct client clients[] = {
      .key = "Codex takes the key from OPENAI_API_KEY and stops when it is not set: export it, or "
             "the word any where the gateway asks for none",
      .source =
-         "github.com/openai/codex, docs/config.md; wire_api: responses alone since 2026; " READ,
+         "github.com/openai/codex, docs/config.md; wire_api takes responses alone as of Codex "
+         "0.162.1 (checked by dev.to/aihubmix, 2026-10-19); " READ,
      .file = {.format = EDIT_TOML,
               .dir_env = "CODEX_HOME",
               .dir = ".codex",
@@ -192,6 +194,8 @@ const struct client *client_named(const char *name)
     for (size_t i = 0; i < client_count; i++)
         if (strcmp(clients[i].name, name) == 0)
             return &clients[i];
+    (void)fprintf(stderr,
+                  "hotspare: no client is called \"%s\"; hotspare connect --list has them\n", name);
     return NULL;
 }
 

@@ -28,7 +28,7 @@ struct client {
 extern const struct client clients[];
 extern const size_t client_count;
 
-const struct client *client_named(const char *name); /* NULL when there is none */
+const struct client *client_named(const char *name); /* NULL, and said on stderr: none has it */
 
 /* `text` with '@' and '~' filled in. */
 struct span client_fill(const char *text, const char *url, const char *model, struct arena *a);

@@ -308,12 +308,8 @@ static int run(struct connect_cmd *c)
         return 0;
     }
     const struct client *client = client_named(c->name);
-    if (!client) {
-        (void)fprintf(stderr,
-                      "hotspare: no client is called \"%s\"; hotspare connect --list has them\n",
-                      c->name);
+    if (!client)
         return EXIT_USAGE;
-    }
     return c->write ? write_client(c, client) : print(c, client);
 }
 

@@ -216,7 +216,7 @@ static size_t lines_on(struct span s, size_t at, size_t n)
 static enum err add_group(struct span old, struct span new, struct diff_hunk *h, bool *more,
                           const char *const *plain, struct buf *out)
 {
-    struct diff_hunk last = *h;
+    struct diff_hunk last;
     size_t from = lines_back(old, h->old_from, CONTEXT, 0), at = from, count_old = 0, count_new = 0;
     struct buf body;
     buf_init(&body, out->max);

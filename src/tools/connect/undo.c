@@ -199,12 +199,8 @@ static int run(struct disconnect_cmd *c)
 {
     int worst = 0;
     const struct client *client = c->all ? NULL : client_named(c->name);
-    if (!c->all && !client) {
-        (void)fprintf(stderr,
-                      "hotspare: no client is called \"%s\"; hotspare connect --list has them\n",
-                      c->name);
+    if (!c->all && !client)
         return EXIT_USAGE;
-    }
     if (client)
         return disconnect(c, client, false);
     for (size_t i = 0; i < client_count; i++) {
