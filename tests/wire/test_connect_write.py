@@ -65,8 +65,8 @@ class Home:
         except FileNotFoundError:
             return []
 
-    def run(self, *argv, env=None, **more):
-        p = subprocess.run([BIN, *argv], env=clean_env(HOME=self.at, **(env or {})), cwd=self.at, capture_output=True, timeout=120,
+    def run(self, *argv, env=None, cwd_of=None, **more):
+        p = subprocess.run([BIN, *argv], env=clean_env(HOME=self.at, **(env or {})), cwd=cwd_of or self.at, capture_output=True, timeout=120,
                            stdin=subprocess.DEVNULL, **more)
         p.out, p.err = p.stdout.decode(), p.stderr.decode()
         expect_true(not SANITIZER.search(p.err), p.err)
@@ -125,7 +125,7 @@ JSONC_SHAPES = [
 TOML_SHAPES = [
     b"", b"# only a comment", b'model = "gpt-5"\n', b'model = "gpt-5"', b'# top\n\n[profiles.x]\nmodel = "o3"\n',
     b'model_provider = "openai" # mine\n"quoted key" = 1\na.b.c = [1,\n  2, # two\n  { x = "]" },\n]\n\n[mcp_servers.y]\nargs = ["a", \'b\\\']\nenv = { T = "x" }\n',
-    b'text = """\n[model_providers.hotspare]\nmodel = "no"\n"""\nd = 1979-05-27 07:32:00\ne = 1979-05-27T00:32:00.999-07:00\nf = -inf\n',
+    b'text = """\n[model_providers.hotspare]\nmodel = "no"\n"""\ns = """a""""\nt = \'\'\'b\'\'\'\'\nd = 1979-05-27 07:32:00\ne = 1979-05-27T00:32:00.999-07:00\nf = -inf\n',
     b'[model_providers.other]\nname = "o"\n[model_providers.hotspare]\nbase_url = "http://old"\nextra = true\n[[list]]\nk = 1\n[[list]]\nk = 2',
     b"[ model_providers . hotspare ]\n'name' = 'mine'\n",
 ]
@@ -269,6 +269,40 @@ with claim("nothing_is_written_without_a_yes_or_with_dry_run"):
         after = home.everything()
         expect_true("-model_provider" in home.good("disconnect", "codex", "--dry-run").out, "no diff")
         expect(home.everything(), after, "after a dry disconnect")
+
+with claim("json_tells_what_was_done"):
+    with Home() as home:
+        home.put(FILES["zed"], b"{}")
+        base = {"schema": "hotspare.change/1", "client": "zed", "url": URL, "file": home.path(FILES["zed"])}
+        for argv, differs, written in ((["connect", "zed", "--write", "--dry-run", "--url", URL], True, False), (["connect", "zed", "--write", "--yes", "--url", URL], True, True),
+                                       (["connect", "zed", "--write", "--yes", "--url", URL], False, False), (["disconnect", "zed", "--dry-run"], True, False),
+                                       (["disconnect", "--all"], True, True)):
+            said = json.loads(home.good(*argv, "--json").out)
+            diff = said.pop("diff")
+            expect(said, {**base, "command": argv[0], "differs": differs, "written": written}, f"{argv}")
+            expect(diff.startswith("--- "), differs, "the diff")
+        expect(home.good("disconnect", "--all", "--json").out, "", "with nothing to undo")
+        home.connect("zed")
+        listed = json.loads(home.good("connect", "--json").out)
+        expect((listed["schema"], len(listed["clients"])), ("hotspare.clients/1", 21), "the list")
+        expect({c["client"]: (c["state"], c.get("url")) for c in listed["clients"] if c["client"] in ("zed", "codex", "curl")},
+               {"zed": ("connected", URL), "codex": ("not_connected", None), "curl": ("by_hand", None)}, "states")
+
+with claim("a_file_that_changes_while_the_question_waits_is_left"):
+    import pty
+    with Home() as home:
+        home.put(FILES["zed"], b"{}")
+        lead, follow = pty.openpty()
+        p = subprocess.Popen([BIN, "connect", "zed", "--write"], env=clean_env(HOME=home.at), stdin=follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        asked = ""
+        while not asked.endswith("[y/N] "):
+            letter = p.stderr.read(1)
+            expect_true(letter, f"it ended: {asked}")
+            asked += letter
+        home.put(FILES["zed"], b'{"theirs": 1}')
+        os.write(lead, b"y\n")
+        out, err = p.communicate(timeout=60)
+        expect((p.returncode, home.get(FILES["zed"]), "in the meantime" in err), (73, b'{"theirs": 1}', True), err)
 
 with claim("a_terminal_is_asked"):
     import pty
@@ -530,6 +564,18 @@ with claim("folders_named_by_the_clients_own_variables_and_file_are_used"):
         expect((p.returncode, "first hotspare disconnect" in p.err), (65, True), p.err)
         home.good("disconnect", "claude-code")
         expect(home.get("project/.claude/settings.json"), b"{}", "the project's file")
+
+with claim("a_relative_path_and_a_file_that_is_not_there_are_remembered_whole"):
+    with Home() as home:
+        home.good("connect", "zed", "--write", "--yes", "--file", "here.json")
+        home.good("disconnect", "zed", cwd_of="/")
+        expect_true(not os.path.exists(home.path("here.json")), "it stays")
+
+with claim("control_characters_of_the_file_do_not_reach_the_terminal"):
+    with Home() as home:
+        home.put(FILES["codex"], b"a = 'x' # \x1b[31mred\x07\n")
+        out = home.connect("codex").out
+        expect_true("\x1b" not in out and "\x07" not in out and "?[31mred?" in out, repr(out))
 
 with claim("mistakes_are_refused"):
     with Home() as home:

@@ -26,8 +26,8 @@ static int usage(FILE *to, int status)
 {
     (void)fputs(
         "usage: hotspare connect CLIENT [--url URL] [--model NAME] [--json]\n"
-        "       hotspare connect CLIENT --write [--dry-run] [--yes] [--file PATH]\n"
-        "       hotspare connect [--list]\n"
+        "       hotspare connect CLIENT --write [--dry-run] [--yes] [--file PATH] [--json]\n"
+        "       hotspare connect [--list] [--json]\n"
         "\n"
         "  --url URL     where the gateway listens (" DEFAULT_URL ")\n"
         "  --model NAME  as the gateway's configuration or GET /v1/models has it\n"
@@ -166,7 +166,8 @@ static void paste(struct connect_cmd *c, const struct client *client)
 {
     struct span lines = lines_of(c, client, true);
     (void)fputs("Nothing was changed. By hand, these lines do it:\n", stderr);
-    (void)fwrite(lines.at, 1, lines.len, stdout);
+    if (!c->json)
+        (void)fwrite(lines.at, 1, lines.len, stdout);
 }
 
 static bool agreed(const struct connect_cmd *c, int *out_status)
@@ -225,6 +226,8 @@ static int write_change(struct connect_cmd *c, const struct client *client, stru
                        .before_text = before,
                        .after_text = after,
                        .was_text = ch->file.text};
+    if (!file_unchanged(&ch->file, &c->arena))
+        return EXIT_CANNOT;
     if (!ch->file.exists) { /* its folder first: the record names what has to go with it */
         const char *folder = arena_cstr(
             &c->arena, span_take(r.file, (size_t)(strrchr(ch->file.path, '/') - ch->file.path)));
@@ -235,6 +238,7 @@ static int write_change(struct connect_cmd *c, const struct client *client, stru
     if (!store_keep(&ch->store, client->name, &r) ||
         !file_replace(&ch->file, after, &c->arena, &made))
         return EXIT_CANNOT;
+    ch->written = true;
     (void)fprintf(stderr, "%s: connected to %s. Undo: hotspare disconnect %s\n", ch->file.path,
                   c->url, client->name);
     if (client->key)
@@ -263,7 +267,7 @@ static int change_file(struct connect_cmd *c, const struct client *client, struc
     }
     if (!file_writable(&ch->file))
         return EXIT_CANNOT;
-    if (!change_show(&ch->file, after, c->url) || c->dry_run)
+    if (!change_show(ch, after, c->url) || c->dry_run)
         return 0;
     if (!agreed(c, &status))
         return status;
@@ -284,21 +288,86 @@ static int write_client(struct connect_cmd *c, const struct client *client)
                       client->name, c->url);
         return EXIT_USAGE;
     }
-    int status = change_open(&ch, client, c->path, !c->dry_run, &c->arena);
+    int status = change_open(&ch, client, c->path, !c->dry_run, c->json, &c->arena);
     if (status == 0)
         status = change_file(c, client, &ch);
     if (status == EXIT_DATA || status == EXIT_CANNOT)
         paste(c, client);
+    change_report(&ch, "connect", client->name, c->url);
     change_close(&ch);
     return status;
 }
 
 /* ---- the list ---- */
 
+static const char *const states[] = {[STATE_BY_HAND] = "by_hand",
+                                     [STATE_NO_FILE] = "not_connected",
+                                     [STATE_FILE] = "not_connected",
+                                     [STATE_CONNECTED] = "connected",
+                                     [STATE_EDITED] = "edited"};
+
+static void show_client(const struct client *client, struct client_state s)
+{
+    (void)printf("%-22s ", client->name);
+    switch (s.kind) {
+    case STATE_BY_HAND:
+        (void)printf("by hand: %s\n", client->where);
+        break;
+    case STATE_NO_FILE:
+        (void)printf("not connected; no file yet: %s\n", s.file ? s.file : client->where);
+        break;
+    case STATE_FILE:
+        (void)printf("not connected; file found: %s\n", s.file);
+        break;
+    default:
+        (void)printf("connected to %s (%s%s)\n", s.url, s.file,
+                     s.kind == STATE_EDITED ? ", edited since" : "");
+    }
+}
+
+static void add_client(struct json_out *w, const struct client *client, struct client_state s)
+{
+    jw_object(w);
+    jw_key(w, "client");
+    jw_cstr(w, client->name);
+    jw_key(w, "state");
+    jw_cstr(w, states[s.kind]);
+    jw_key(w, "where");
+    jw_cstr(w, client->where);
+    if (s.file) {
+        jw_key(w, "file");
+        jw_cstr(w, s.file);
+    }
+    if (s.url) {
+        jw_key(w, "url");
+        jw_cstr(w, s.url);
+    }
+    jw_object_end(w);
+}
+
 static void show_list(struct connect_cmd *c)
 {
-    for (size_t i = 0; i < client_count; i++)
-        (void)printf("%-22s %s\n", clients[i].name, change_state(&clients[i], &c->arena));
+    struct buf text;
+    struct json_out w;
+    buf_init(&text, TEXT_MAX);
+    json_out_buf(&w, &text);
+    jw_object(&w);
+    jw_key(&w, "schema");
+    jw_cstr(&w, "hotspare.clients/1");
+    jw_key(&w, "clients");
+    jw_array(&w);
+    for (size_t i = 0; i < client_count; i++) {
+        struct client_state s = change_state(&clients[i], &c->arena);
+        if (c->json)
+            add_client(&w, &clients[i], s);
+        else
+            show_client(&clients[i], s);
+    }
+    jw_array_end(&w);
+    jw_object_end(&w);
+    if (c->json)
+        (void)printf("%.*s\n", SPAN_FMT(buf_span(&text)));
+    buf_deinit(&text);
 }
 
 static int run(struct connect_cmd *c)

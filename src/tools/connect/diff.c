@@ -157,6 +157,18 @@ static struct span next_secret(struct span line, size_t at, const char *const *p
     return (struct span){line.at + line.len, 0};
 }
 
+/* Control characters would act on the terminal; a CR of a line end is harmless and the text's. */
+static enum err add_shown(struct span text, struct buf *out)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < text.len && e == ERR_OK; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        bool acts = (c < ' ' && c != '\t' && c != '\r') || c == 0x7f;
+        e = buf_add_char(out, acts ? '?' : text.at[i]);
+    }
+    return e;
+}
+
 static enum err add_line(char sign, struct span line, const char *const *plain, struct buf *out)
 {
     bool ended = span_ends(line, SPAN("\n"));
@@ -166,7 +178,7 @@ static enum err add_line(char sign, struct span line, const char *const *plain, 
     while (e == ERR_OK && at < line.len) {
         struct span secret = next_secret(line, at, plain);
         size_t to = (size_t)(secret.at - line.at);
-        e = buf_add(out, (struct span){line.at + at, to - at});
+        e = add_shown((struct span){line.at + at, to - at}, out);
         if (e == ERR_OK && secret.len)
             e = buf_add_cstr(out, "***");
         at = to + secret.len;

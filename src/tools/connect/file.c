@@ -2,6 +2,7 @@
  * the folder. A file beside it, not in /tmp, since a rename does not cross file systems. */
 #include "tools/connect/file.h"
 #include "base/span.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,6 +20,14 @@ static bool complain(const char *path, const char *why)
     return false;
 }
 
+static const char *absolute(const char *path, struct arena *a)
+{
+    char here[PATH_MAX];
+    if (path[0] == '/')
+        return path;
+    return getcwd(here, sizeof here) ? arena_printf(a, "%s/%s", here, path).at : NULL;
+}
+
 /* The file behind links; a link to nothing is nothing we could replace. */
 static bool resolve(const char *path, struct arena *a, struct settings_file *f)
 {
@@ -28,10 +37,13 @@ static bool resolve(const char *path, struct arena *a, struct settings_file *f)
         return complain(path, "is a symbolic link to a file that is not there");
     if (!real && errno != ENOENT)
         return complain(path, strerror(errno));
-    f->path = arena_copy(a, span_from(real ? real : path)).at;
     f->exists = real != NULL;
+    f->path = real ? arena_copy(a, span_from(real)).at : absolute(path, a);
     free(real);
-    return true;
+    if (!f->path)
+        return complain(path, "its folder cannot be told");
+    return utf8_valid_len(span_from(f->path)) == strlen(f->path) ||
+           complain(f->path, "its name is not UTF-8, and could not be remembered");
 }
 
 static bool read_all(int fd, struct settings_file *f, size_t size, struct arena *a)
@@ -69,6 +81,16 @@ bool file_read(const char *path, struct arena *a, struct settings_file *out)
     if (fd >= 0)
         (void)close(fd);
     return false;
+}
+
+bool file_unchanged(const struct settings_file *f, struct arena *a)
+{
+    struct settings_file now;
+    if (!file_read(f->path, a, &now))
+        return false;
+    return (now.exists == f->exists && span_eq(now.text, f->text)) ||
+           complain(f->path,
+                    "was changed by somebody in the meantime; nothing was done, do it again");
 }
 
 bool file_writable(const struct settings_file *f)

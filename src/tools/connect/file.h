@@ -22,6 +22,9 @@ bool file_read(const char *path, struct arena *a, struct settings_file *out);
  * names (the others would go on with the old content), or of another owner. Says why not. */
 bool file_writable(const struct settings_file *f);
 
+/* Whether it still is as it was read: a client may write its file while a question waits. */
+bool file_unchanged(const struct settings_file *f, struct arena *a);
+
 /* Puts `text` in its place, by a file beside it, fsync and rename: after a crash or a kill there is
  * the old content or the new, whole. Mode and owner stay; a new file gets 0600, and its folders are
  * made: *out_made is the topmost of them, NULL when none was. */

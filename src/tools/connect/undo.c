@@ -2,6 +2,7 @@
  * that was killed (the old bytes go back), or it was edited since (only what is ours goes). */
 #include "tools/connect/undo.h"
 #include "base/buf.h"
+#include "json/json_write.h"
 #include "tools/connect/connect.h"
 #include "tools/connect/diff.h"
 #include "tools/options.h"
@@ -11,9 +12,9 @@
 #define DIFF_BYTES_MAX (4 * SETTINGS_BYTES_MAX)
 
 int change_open(struct change *ch, const struct client *client, const char *path, bool writing,
-                struct arena *a)
+                bool json, struct arena *a)
 {
-    *ch = (struct change){.a = a, .store = {.lock = -1}};
+    *ch = (struct change){.a = a, .json = json, .store = {.lock = -1}};
     if (!store_open(&ch->store, a, writing))
         return EXIT_CANNOT;
     enum err e = store_find(&ch->store, client->name, &ch->record);
@@ -58,13 +59,16 @@ void change_complain(const char *path, const struct edit_problem *why, const cha
         (void)fprintf(stderr, "hotspare: %s: %s\n", path, what ? what : why->what);
 }
 
-bool change_show(const struct settings_file *f, struct span after, const char *url)
+bool change_show(struct change *ch, struct span after, const char *url)
 {
     const char *const plain[] = {url, NULL};
+    const struct settings_file *f = &ch->file;
     struct buf text;
     buf_init(&text, DIFF_BYTES_MAX);
     bool good = diff_unified(f->text, after, f->path, plain, &text) == ERR_OK;
-    if (good)
+    if (good && ch->json)
+        ch->diff = arena_copy(ch->a, buf_span(&text));
+    else if (good)
         (void)fwrite(text.at, 1, text.len, stdout);
     else
         (void)fprintf(stderr, "hotspare: %s: the difference is too large to show\n", f->path);
@@ -73,41 +77,72 @@ bool change_show(const struct settings_file *f, struct span after, const char *u
     return good;
 }
 
-const char *change_state(const struct client *client, struct arena *a)
+static void add_text(struct json_out *w, const char *key, const char *value)
+{
+    jw_key(w, key);
+    if (value)
+        jw_cstr(w, value);
+    else
+        jw_null(w);
+}
+
+void change_report(const struct change *ch, const char *command, const char *client,
+                   const char *url)
+{
+    struct buf text;
+    struct json_out w;
+    if (!ch->json)
+        return;
+    buf_init(&text, DIFF_BYTES_MAX);
+    json_out_buf(&w, &text);
+    jw_object(&w);
+    add_text(&w, "schema", "hotspare.change/1");
+    add_text(&w, "command", command);
+    add_text(&w, "client", client);
+    add_text(&w, "url", url);
+    add_text(&w, "file", ch->file.path);
+    jw_key(&w, "differs");
+    jw_bool(&w, ch->diff.len > 0);
+    jw_key(&w, "written");
+    jw_bool(&w, ch->written);
+    jw_key(&w, "diff");
+    jw_str(&w, ch->diff);
+    jw_object_end(&w);
+    (void)fwrite(text.at, 1, text.len, stdout);
+    (void)putchar('\n');
+    buf_deinit(&text);
+}
+
+struct client_state change_state(const struct client *client, struct arena *a)
 {
     struct store s;
     struct record r;
     struct settings_file f;
-    if (client->file.format == EDIT_NO_FILE)
-        return arena_printf(a, "by hand: %s", client->where).at;
     const char *path = client_path(client, a);
-    if (store_open(&s, a, false) && store_find(&s, client->name, &r) == ERR_OK) {
-        bool read = file_read(r.file.at, a, &f);
-        bool same = read && f.exists && span_eq(f.text, r.after_text);
-        bool undone = read && f.exists == r.existed && span_eq(f.text, r.before_text);
-        return arena_printf(a, "%s %.*s (%.*s%s)", undone ? "not written to" : "connected to",
-                            SPAN_FMT(r.url), SPAN_FMT(r.file),
-                            same || undone ? "" : ", edited since")
-            .at;
-    }
-    bool found = path && file_read(path, a, &f) && f.exists;
-    return arena_printf(a, "not connected; %s%s",
-                        found ? "file found: " : "no file yet: ", path ? path : client->where)
-        .at;
+    if (client->file.format == EDIT_NO_FILE)
+        return (struct client_state){STATE_BY_HAND, NULL, NULL};
+    bool recorded = store_open(&s, a, false) && store_find(&s, client->name, &r) == ERR_OK;
+    bool found = (recorded || path) && file_read(recorded ? r.file.at : path, a, &f) && f.exists;
+    bool undone = recorded && found && span_eq(f.text, r.before_text);
+    if (recorded && found && !undone)
+        return (struct client_state){span_eq(f.text, r.after_text) ? STATE_CONNECTED : STATE_EDITED,
+                                     r.file.at, r.url.at};
+    return (struct client_state){found ? STATE_FILE : STATE_NO_FILE, recorded ? r.file.at : path,
+                                 NULL};
 }
 
 /* ---- disconnect ---- */
 
 struct disconnect_cmd {
     const char *name;
-    bool all, dry_run, yes, help;
+    bool all, dry_run, json, help;
     struct arena arena;
 };
 
 static int usage(FILE *to, int status)
 {
-    (void)fputs("usage: hotspare disconnect CLIENT [--dry-run]\n"
-                "       hotspare disconnect --all [--dry-run]\n"
+    (void)fputs("usage: hotspare disconnect CLIENT [--dry-run] [--json]\n"
+                "       hotspare disconnect --all [--dry-run] [--json]\n"
                 "\n"
                 "Gives the client's settings file back as it was before connect --write. Needs no\n"
                 "gateway, no configuration and no network. A file edited since keeps the edits.\n",
@@ -136,10 +171,13 @@ static int write_back(const struct client *client, struct change *ch, struct spa
     const char *made;
     const struct record *r = &ch->record;
     bool gone = !r->existed && edit_is_empty(client->file.format, text);
+    if (!file_unchanged(&ch->file, ch->a))
+        return EXIT_CANNOT;
     bool good = gone ? file_remove(&ch->file, r->made.len ? r->made.at : NULL, ch->a)
                      : file_replace(&ch->file, text, ch->a, &made);
     if (!good)
         return EXIT_CANNOT;
+    ch->written = true;
     bool exact = gone || span_eq(text, r->before_text);
     (void)store_forget(&ch->store, client->name, r, false);
     (void)fprintf(stderr, "%s: %s\n", ch->file.path,
@@ -169,7 +207,7 @@ static int restore(const struct client *client, struct change *ch, bool dry_run)
         (void)by_hand(client);
         return EXIT_CANNOT;
     }
-    if (!change_show(&ch->file, text, ch->record.url.at) || dry_run)
+    if (!change_show(ch, text, ch->record.url.at) || dry_run)
         return 0;
     return write_back(client, ch, text, kept);
 }
@@ -183,7 +221,7 @@ static int disconnect(struct disconnect_cmd *c, const struct client *client, boo
                           client->undo);
         return 0;
     }
-    int status = change_open(&ch, client, NULL, !c->dry_run, &c->arena);
+    int status = change_open(&ch, client, NULL, !c->dry_run, c->json, &c->arena);
     if (status == 0 && ch.recorded)
         status = restore(client, &ch, c->dry_run);
     else if (status == 0 && !quiet)
@@ -191,6 +229,8 @@ static int disconnect(struct disconnect_cmd *c, const struct client *client, boo
                       client->name, client->undo);
     else if (status == EXIT_DATA)
         (void)by_hand(client);
+    if (ch.recorded || !quiet)
+        change_report(&ch, "disconnect", client->name, ch.recorded ? ch.record.url.at : NULL);
     change_close(&ch);
     return status;
 }
@@ -215,7 +255,7 @@ int disconnect_main(int argc, char **argv)
     struct disconnect_cmd c = {0};
     const struct tool_option options[] = {{.name = "all", .flag = &c.all},
                                           {.name = "dry-run", .flag = &c.dry_run},
-                                          {.name = "yes", .flag = &c.yes}};
+                                          {.name = "json", .flag = &c.json}};
     int status = tool_options(argc, argv, options, ARRAY_LEN(options), &c, usage, &c.name, &c.help);
     if (status || c.help)
         return status ? status : usage(stdout, 0);

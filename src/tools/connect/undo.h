@@ -11,14 +11,16 @@ struct change {
     struct store store;
     struct arena *a;
     struct settings_file file;
-    bool recorded;
+    bool recorded, json;
     struct record record;
+    struct span diff; /* when json: what else would be on stdout */
+    bool written;
 };
 
 /* Finds the file and the record. path: NULL for the client's own, or the record's. Returns 0 or an
  * exit code, said on stderr; close in every case. */
 int change_open(struct change *ch, const struct client *client, const char *path, bool writing,
-                struct arena *a);
+                bool json, struct arena *a);
 void change_close(struct change *ch);
 
 /* The file's text without our change: byte for byte the old one when nobody else touched it since.
@@ -30,7 +32,15 @@ MUST_USE enum err change_undone(const struct client *client, const struct change
 void change_complain(const char *path, const struct edit_problem *why, const char *what);
 
 /* The diff to `after` on stdout; `url` is shown unmasked. */
-bool change_show(const struct settings_file *f, struct span after, const char *url);
+bool change_show(struct change *ch, struct span after, const char *url);
 
-/* One line: connected, not, or a file found; or how it is done by hand. */
-const char *change_state(const struct client *client, struct arena *a);
+/* When json: what was done, as one object (hotspare.change/1). */
+void change_report(const struct change *ch, const char *command, const char *client,
+                   const char *url);
+
+struct client_state {
+    enum { STATE_BY_HAND, STATE_NO_FILE, STATE_FILE, STATE_CONNECTED, STATE_EDITED } kind;
+    const char *file, *url; /* or NULL */
+};
+/* How a client stands. EDITED: connected, and the file was edited since. */
+struct client_state change_state(const struct client *client, struct arena *a);
