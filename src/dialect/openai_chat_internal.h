@@ -1,5 +1,7 @@
 #pragma once
-/* What the files of the OpenAI chat dialect share; nobody else includes it.
+/* What the files of the OpenAI chat dialect share; nobody else includes it but the files of
+ * Gemini's (gemini_internal.h), which writes other words for the same turns and reads into the same
+ * blocks.
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)
@@ -76,6 +78,58 @@ struct oc_writing { /* one write_request call */
 enum err oc_write_messages(struct oc_writing *c);
 /* ERR_UNSUPPORTED with the problem filled. */
 enum err oc_refuse(struct oc_writing *c, const char *param, const char *text);
+enum err oc_refuse_tool(struct oc_writing *c, const struct chat_tool *t);
+
+struct oc_run { /* messages of one role: first .. before end */
+    const struct chat_message *first, *end;
+};
+#define EACH_BLOCK(run, m, b)                                                                      \
+    for (const struct chat_message *m = (run).first; m != (run).end; m = m->next)                  \
+        for (const struct chat_block *b = m->blocks; b; b = b->next)
+enum chat_role oc_role_here(const struct oc_writing *c, const struct chat_message *m, bool leading);
+struct oc_run oc_next_run(const struct oc_writing *c, const struct chat_message *from,
+                          bool leading);
+/* The system texts of a run as one JSON string, with the schema the target cannot be given. */
+bool oc_has_system_text(const struct oc_writing *c, struct oc_run run, bool leading);
+void oc_put_system_text(struct oc_writing *c, struct oc_run run, bool leading);
+/* Cache marks and citations, which nobody here takes. */
+void oc_note_losses(struct oc_writing *c, const struct chat_block *b);
+/* A document or search result that is text; parts of an open JSON string. */
+bool oc_is_text_document(const struct chat_block *b);
+void oc_put_document_text(struct oc_writing *c, const struct chat_block *b);
+/* Of a tool result: what cannot stand in its text; the rest, as parts of an open JSON string. */
+bool oc_moves_out(const struct chat_block *b);
+void oc_put_result_text(struct oc_writing *c, const struct chat_block *result);
+/* The name of the call a result answers; it stands in the assistant run before. */
+struct chat_text oc_tool_name_of(struct oc_writing *c, struct chat_text id);
+/* What the target cannot take: refused when the newest turn brings it, a placeholder in history
+ * (part of an open JSON string), for a conversation must not end over a picture of last week. */
+enum err oc_leave_out(struct oc_writing *c, const struct chat_block *b, bool newest);
+void oc_put_placeholder(struct oc_writing *c, const struct chat_block *b);
+/* What a block of the assistant says in words; empty when nothing. */
+struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b);
+
+struct oc_function {
+    struct chat_text name, description;
+    struct span schema; /* may be empty */
+    enum chat_tri strict;
+};
+/* A tool as a function; false: it has no schema that anybody but its provider knows. */
+bool oc_function_of(const struct chat_tool *t, struct oc_function *out);
+void oc_put_tool_name(struct oc_writing *c, struct chat_text name);
+/* What the client chose, as far as this target can be told; *named: the tool of a named choice. */
+enum chat_tool_choice oc_tool_choice(struct oc_writing *c, const struct chat_tool **named);
+
+struct oc_effort {
+    enum effort wanted;
+    bool any, off, spoken; /* spoken: as a word, not as a budget */
+};
+struct oc_effort oc_effort_of(const struct chat_request *r);
+void oc_put_max_tokens(struct oc_writing *c, const char *name);
+void oc_put_sampling(struct oc_writing *c, const char *temperature, const char *top_p,
+                     const char *top_k);
+/* What does not fit is left to the reader of the answer, which cuts at every stop sequence. */
+void oc_put_stop(struct oc_writing *c, const char *name);
 
 enum err oc_write_request(struct arena *a, const struct chat_request *r,
                           const struct capability *cap, struct span model, bool stream,
@@ -137,6 +191,8 @@ struct oc_part *oc_blocks_call(struct oc_blocks *b, int64_t index, struct span i
                                bool has_input);
 /* A piece of its input, perhaps empty: the call opens as soon as it may and has a name. */
 enum err oc_blocks_input(struct oc_blocks *b, struct oc_part *p, struct chat_text piece);
+/* Signs the open block of thinking, or one without text that is opened for it, and closes it. */
+enum err oc_blocks_sign(struct oc_blocks *b, struct chat_text signature);
 /* No piece will come: what waits is told, all is closed. ERR_SYNTAX: a call never got a name. */
 enum err oc_blocks_finish(struct oc_blocks *b);
 

@@ -14,13 +14,6 @@
 #define LOOKUP_MAX 256 /* blocks; bounds what a body of pictures can cost */
 #define TOOL_ID_NINE 9 /* Mistral's length, [a-zA-Z0-9] */
 
-struct run { /* messages of one role: first .. before end */
-    const struct chat_message *first, *end;
-};
-#define EACH_BLOCK(run, m, b)                                                                      \
-    for (const struct chat_message *m = (run).first; m != (run).end; m = m->next)                  \
-        for (const struct chat_block *b = m->blocks; b; b = b->next)
-
 static void lossy(struct oc_writing *c, const char *name)
 {
     lossy_add(&c->out->lossy, name);
@@ -34,7 +27,7 @@ static void put_role(struct oc_writing *c, const char *role)
 }
 
 /* A participant's name; a run has one only when it is a single message. */
-static void put_name(struct oc_writing *c, struct run run)
+static void put_name(struct oc_writing *c, struct oc_run run)
 {
     if (chat_text_empty(run.first->name) || run.first->role == CHAT_SYSTEM)
         return;
@@ -74,7 +67,7 @@ static struct chat_text fit_tool_id(struct oc_writing *c, struct chat_text id)
 }
 
 /* The name of the call a result answers; it stands in the assistant run before. */
-static struct chat_text tool_name_of(struct oc_writing *c, struct chat_text id)
+struct chat_text oc_tool_name_of(struct oc_writing *c, struct chat_text id)
 {
     size_t looked_at = 0;
     for (const struct chat_message *m = c->last_calls; m && m->role == CHAT_ASSISTANT; m = m->next)
@@ -96,7 +89,7 @@ static bool has_citations(const struct chat_block *b)
     return span_search(b->citations, SPAN("true")) >= 0;
 }
 
-static void note_losses(struct oc_writing *c, const struct chat_block *b)
+void oc_note_losses(struct oc_writing *c, const struct chat_block *b)
 {
     if (b->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
@@ -111,20 +104,13 @@ static bool system_text(const struct chat_block *b, bool first)
 }
 
 /* Texts with a blank line between them. */
-static void put_system(struct oc_writing *c, struct run run, bool leading)
+void oc_put_system_text(struct oc_writing *c, struct oc_run run, bool leading)
 {
-    bool schema = leading && c->schema_in_system, any = schema;
-    EACH_BLOCK(run, m, b)
-    any = any || system_text(b, leading && b == run.first->blocks);
-    if (!any)
-        return;
-    put_role(c, c->cap->developer_role ? "developer" : "system");
-    jw_key(&c->w, "content");
-    jw_str_begin(&c->w);
     const char *gap = "";
+    jw_str_begin(&c->w);
     EACH_BLOCK(run, m, b)
     {
-        note_losses(c, b);
+        oc_note_losses(c, b);
         if (b->type != CHAT_TEXT)
             lossy(c, LOSSY_OTHER);
         if (!system_text(b, leading && b == run.first->blocks))
@@ -133,7 +119,7 @@ static void put_system(struct oc_writing *c, struct run run, bool leading)
         jw_text_part(&c->w, b->text);
         gap = "\\n\\n";
     }
-    if (schema) {
+    if (leading && c->schema_in_system) {
         jw_part_raw(&c->w, span_from(gap));
         jw_part(&c->w, SPAN("Answer with one JSON object that conforms to this JSON Schema, and "
                             "with nothing else: "));
@@ -141,6 +127,23 @@ static void put_system(struct oc_writing *c, struct run run, bool leading)
         c->schema_in_system = false; /* once */
     }
     jw_str_end(&c->w);
+}
+
+bool oc_has_system_text(const struct oc_writing *c, struct oc_run run, bool leading)
+{
+    bool any = leading && c->schema_in_system;
+    EACH_BLOCK(run, m, b)
+    any = any || system_text(b, leading && b == run.first->blocks);
+    return any;
+}
+
+static void put_system(struct oc_writing *c, struct oc_run run, bool leading)
+{
+    if (!oc_has_system_text(c, run, leading))
+        return;
+    put_role(c, c->cap->developer_role ? "developer" : "system");
+    jw_key(&c->w, "content");
+    oc_put_system_text(c, run, leading);
     jw_object_end(&c->w);
 }
 
@@ -161,14 +164,18 @@ static void text_part_end(struct oc_writing *c)
     jw_object_end(&c->w);
 }
 
-/* "[" what ": " name " ..." "]": stands where the target cannot see the thing itself. */
-static void put_placeholder_part(struct oc_writing *c, struct span what, struct chat_text name)
+static const char *media_word(const struct chat_block *b)
+{
+    return b->type == CHAT_IMAGE ? "image" : b->type == CHAT_AUDIO ? "audio" : "document";
+}
+
+void oc_put_placeholder(struct oc_writing *c, const struct chat_block *b)
 {
     jw_part(&c->w, SPAN("["));
-    jw_part(&c->w, what);
-    if (!chat_text_empty(name)) {
+    jw_part(&c->w, span_from(media_word(b)));
+    if (!chat_text_empty(b->name)) {
         jw_part(&c->w, SPAN(" "));
-        jw_text_part(&c->w, name);
+        jw_text_part(&c->w, b->name);
     }
     jw_part(&c->w, SPAN(" was here; it cannot be shown to this model]"));
 }
@@ -255,7 +262,7 @@ static void put_audio(struct oc_writing *c, const struct chat_block *b)
 }
 
 /* A document or search result that is text: title, address, content, a line apart. */
-static void put_text_document_part(struct oc_writing *c, const struct chat_block *b)
+void oc_put_document_text(struct oc_writing *c, const struct chat_block *b)
 {
     if (!chat_text_empty(b->name)) {
         jw_text_part(&c->w, b->name);
@@ -277,32 +284,35 @@ static void put_text_document_part(struct oc_writing *c, const struct chat_block
     }
 }
 
-static bool is_text_document(const struct chat_block *b)
+bool oc_is_text_document(const struct chat_block *b)
 {
     return b->type == CHAT_SEARCH_RESULT ||
            (b->type == CHAT_DOCUMENT &&
             (b->source.kind == CHAT_SOURCE_TEXT || b->source.kind == CHAT_SOURCE_BLOCKS));
 }
 
-/* What the target cannot take: refused when the newest turn brings it, a placeholder in history,
- * for a conversation must not end over a picture of last week. */
-static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
+enum err oc_leave_out(struct oc_writing *c, const struct chat_block *b, bool newest)
 {
-    const char *what = b->type == CHAT_IMAGE   ? "image"
-                       : b->type == CHAT_AUDIO ? "audio"
-                                               : "document";
     if (newest) {
         const char *by = b->source.kind == CHAT_SOURCE_FILE  ? " given by file id"
                          : b->source.kind == CHAT_SOURCE_URL ? " given by URL"
                                                              : "";
         return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("messages"),
-                       "This target cannot take a part of type %s%s.", what, by);
+                       "This target cannot take a part of type %s%s.", media_word(b), by);
     }
     lossy(c, b->type == CHAT_IMAGE   ? LOSSY_IMAGE
              : b->type == CHAT_AUDIO ? LOSSY_AUDIO
                                      : LOSSY_DOCUMENT);
+    return ERR_OK;
+}
+
+static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
+{
+    enum err e = oc_leave_out(c, b, newest);
+    if (e != ERR_OK)
+        return e;
     text_part_begin(c);
-    put_placeholder_part(c, span_from(what), b->name);
+    oc_put_placeholder(c, b);
     text_part_end(c);
     return ERR_OK;
 }
@@ -310,16 +320,16 @@ static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool
 /* One block of a user message as parts; blocks of tool results are not for here. */
 static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool newest)
 {
-    note_losses(c, b);
+    oc_note_losses(c, b);
     if (b->type == CHAT_IMAGE && image_fits(c, b)) {
         put_image(c, b);
     } else if (b->type == CHAT_DOCUMENT && file_fits(c, b)) {
         put_file(c, b);
     } else if (b->type == CHAT_AUDIO && c->cap->audio) {
         put_audio(c, b);
-    } else if (is_text_document(b)) {
+    } else if (oc_is_text_document(b)) {
         text_part_begin(c);
-        put_text_document_part(c, b);
+        oc_put_document_text(c, b);
         text_part_end(c);
         for (const struct chat_block *k = b->content; k; k = k->next) {
             if (k->type != CHAT_IMAGE)
@@ -338,7 +348,7 @@ static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool 
 
 static void put_text_block_part(struct oc_writing *c, const struct chat_block *b, bool folded)
 {
-    note_losses(c, b);
+    oc_note_losses(c, b);
     text_part_begin(c);
     if (folded)
         jw_part(&c->w, SPAN("[System message] "));
@@ -349,45 +359,45 @@ static void put_text_block_part(struct oc_writing *c, const struct chat_block *b
 /* ---- tool results ---- */
 
 /* Cannot stand in a tool message; follows in the user message. */
-static bool moves_out(const struct chat_block *b)
+bool oc_moves_out(const struct chat_block *b)
 {
     return b->type == CHAT_IMAGE || b->type == CHAT_AUDIO ||
-           (b->type == CHAT_DOCUMENT && !is_text_document(b));
+           (b->type == CHAT_DOCUMENT && !oc_is_text_document(b));
 }
 
-static void put_result_content(struct oc_writing *c, const struct chat_block *result)
+void oc_put_result_text(struct oc_writing *c, const struct chat_block *result)
 {
     const char *gap = "";
-    if (result->is_error) {
-        lossy(c, LOSSY_TOOL_ERROR);
-        jw_part(&c->w, result->content ? SPAN("Error: ") : SPAN("Error"));
-    }
     for (const struct chat_block *k = result->content; k; k = k->next) {
-        note_losses(c, k);
+        oc_note_losses(c, k);
         if (k->type == CHAT_OTHER)
             lossy(c, LOSSY_OTHER);
-        if (k->type != CHAT_TEXT && !is_text_document(k) && !moves_out(k))
+        if (k->type != CHAT_TEXT && !oc_is_text_document(k) && !oc_moves_out(k))
             continue;
         jw_part_raw(&c->w, span_from(gap));
         gap = "\\n";
         if (k->type == CHAT_TEXT)
             jw_text_part(&c->w, k->text);
-        else if (moves_out(k))
+        else if (oc_moves_out(k))
             jw_part(&c->w, SPAN("[attached to the next user message]"));
         else
-            put_text_document_part(c, k);
+            oc_put_document_text(c, k);
     }
 }
 
 static void put_tool_message(struct oc_writing *c, const struct chat_block *result)
 {
-    note_losses(c, result);
+    oc_note_losses(c, result);
     put_role(c, "tool");
     jw_key(&c->w, "tool_call_id");
     jw_text(&c->w, fit_tool_id(c, result->id));
     jw_key(&c->w, "content");
     jw_str_begin(&c->w);
-    put_result_content(c, result);
+    if (result->is_error) {
+        lossy(c, LOSSY_TOOL_ERROR);
+        jw_part(&c->w, result->content ? SPAN("Error: ") : SPAN("Error"));
+    }
+    oc_put_result_text(c, result);
     jw_str_end(&c->w);
     jw_object_end(&c->w);
 }
@@ -397,12 +407,12 @@ static enum err put_moved_parts(struct oc_writing *c, const struct chat_block *r
 {
     bool named = false;
     for (const struct chat_block *k = result->content; k; k = k->next) {
-        if (!moves_out(k))
+        if (!oc_moves_out(k))
             continue;
         if (!named) {
             text_part_begin(c);
             jw_part(&c->w, SPAN("From the result of tool "));
-            jw_text_part(&c->w, tool_name_of(c, result->id));
+            jw_text_part(&c->w, oc_tool_name_of(c, result->id));
             jw_part(&c->w, SPAN(":"));
             text_part_end(c);
         }
@@ -424,7 +434,7 @@ struct user_shape {                /* what a user run will come to */
     bool folded; /* holds a system message that had to be folded in */
 };
 
-static struct user_shape user_shape(struct oc_writing *c, struct run run)
+static struct user_shape user_shape(struct oc_writing *c, struct oc_run run)
 {
     struct user_shape s = {0};
     EACH_BLOCK(run, m, b)
@@ -432,12 +442,12 @@ static struct user_shape user_shape(struct oc_writing *c, struct run run)
         if (b->type == CHAT_TOOL_RESULT) {
             s.results++;
             for (const struct chat_block *k = b->content; k; k = k->next)
-                s.others += moves_out(k);
+                s.others += oc_moves_out(k);
         } else if (b->type == CHAT_TEXT && !chat_text_empty(b->text)) {
             s.texts++;
             s.text = b;
             s.folded = s.folded || m->role == CHAT_SYSTEM;
-        } else if (moves_out(b) || is_text_document(b)) {
+        } else if (oc_moves_out(b) || oc_is_text_document(b)) {
             s.others++;
         } else if (b->type != CHAT_TEXT) {
             lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
@@ -446,7 +456,7 @@ static struct user_shape user_shape(struct oc_writing *c, struct run run)
     return s;
 }
 
-static enum err put_user_parts(struct oc_writing *c, struct run run)
+static enum err put_user_parts(struct oc_writing *c, struct oc_run run)
 {
     bool newest = !run.end;
     enum err e = ERR_OK;
@@ -467,7 +477,7 @@ static enum err put_user_parts(struct oc_writing *c, struct run run)
     return e;
 }
 
-static enum err put_user(struct oc_writing *c, struct run run)
+static enum err put_user(struct oc_writing *c, struct oc_run run)
 {
     struct user_shape s = user_shape(c, run);
     EACH_BLOCK(run, m, b)
@@ -488,7 +498,7 @@ static enum err put_user(struct oc_writing *c, struct run run)
     if (s.texts + s.others == 0) {
         jw_cstr(&c->w, "");
     } else if (s.texts == 1 && s.others == 0 && !s.folded) {
-        note_losses(c, s.text);
+        oc_note_losses(c, s.text);
         jw_text(&c->w, s.text->text);
     } else {
         e = put_user_parts(c, run);
@@ -507,7 +517,7 @@ static bool stands_for_nothing(const struct chat_block *b)
 
 /* What a block says in words; empty when nothing. A compaction of Anthropic's stands for the
  * conversation before it, so its summary is said, not dropped. */
-static struct chat_text spoken(struct oc_writing *c, const struct chat_block *b)
+struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b)
 {
     struct json_doc doc;
     if (b->type == CHAT_TEXT || b->type == CHAT_REFUSAL)
@@ -520,14 +530,14 @@ static struct chat_text spoken(struct oc_writing *c, const struct chat_block *b)
 
 /* Neighbouring text blocks are pieces of one text (citations cut it); a blank line stands where
  * something else stood, or another message began. */
-static void put_assistant_text(struct oc_writing *c, struct run run)
+static void put_assistant_text(struct oc_writing *c, struct oc_run run)
 {
     const struct chat_block *last = NULL, *joins = NULL; /* joins: goes on behind such a mark */
     jw_str_begin(&c->w);
     EACH_BLOCK(run, m, b)
     {
-        struct chat_text text = spoken(c, b);
-        note_losses(c, b);
+        struct chat_text text = oc_spoken(c, b);
+        oc_note_losses(c, b);
         if (stands_for_nothing(b) && last && last->next == b && last->type != CHAT_OTHER)
             joins = b->next;
         if (chat_text_empty(text))
@@ -540,7 +550,7 @@ static void put_assistant_text(struct oc_writing *c, struct run run)
     jw_str_end(&c->w);
 }
 
-static void put_reasoning(struct oc_writing *c, struct run run)
+static void put_reasoning(struct oc_writing *c, struct oc_run run)
 {
     const char *gap = "";
     jw_key(&c->w, "reasoning_content");
@@ -586,7 +596,7 @@ struct assistant_shape {
     size_t texts, calls, thoughts;
 };
 
-static struct assistant_shape assistant_shape(struct oc_writing *c, struct run run)
+static struct assistant_shape assistant_shape(struct oc_writing *c, struct oc_run run)
 {
     struct assistant_shape s = {0};
     EACH_BLOCK(run, m, b)
@@ -615,7 +625,7 @@ static struct assistant_shape assistant_shape(struct oc_writing *c, struct run r
             lossy(c, LOSSY_SERVER_TOOL);
             break;
         default:
-            s.texts += !chat_text_empty(spoken(c, b));
+            s.texts += !chat_text_empty(oc_spoken(c, b));
             if (!stands_for_nothing(b))
                 lossy(c, LOSSY_OTHER);
         }
@@ -623,7 +633,7 @@ static struct assistant_shape assistant_shape(struct oc_writing *c, struct run r
     return s;
 }
 
-static void put_assistant(struct oc_writing *c, struct run run)
+static void put_assistant(struct oc_writing *c, struct oc_run run)
 {
     struct assistant_shape s = assistant_shape(c, run);
     if (s.texts + s.calls == 0)
@@ -671,22 +681,20 @@ static void put_go_on(struct oc_writing *c)
 
 /* A system text in the middle goes into the user turn where the target's template has no place for
  * it. */
-static enum chat_role role_here(const struct oc_writing *c, const struct chat_message *m,
-                                bool leading)
+enum chat_role oc_role_here(const struct oc_writing *c, const struct chat_message *m, bool leading)
 {
     return m->role == CHAT_SYSTEM && !leading && !c->cap->mid_system ? CHAT_USER : m->role;
 }
 
-static struct run next_run(const struct oc_writing *c, const struct chat_message *from,
-                           bool leading)
+struct oc_run oc_next_run(const struct oc_writing *c, const struct chat_message *from, bool leading)
 {
-    enum chat_role role = role_here(c, from, leading);
+    enum chat_role role = oc_role_here(c, from, leading);
     const struct chat_message *end = from->next;
     /* A participant's name belongs to its own message. */
-    while (end && role_here(c, end, leading && end->role == CHAT_SYSTEM) == role &&
+    while (end && oc_role_here(c, end, leading && end->role == CHAT_SYSTEM) == role &&
            chat_text_empty(from->name) && chat_text_empty(end->name))
         end = end->next;
-    return (struct run){from, end};
+    return (struct oc_run){from, end};
 }
 
 enum err oc_write_messages(struct oc_writing *c)
@@ -696,11 +704,11 @@ enum err oc_write_messages(struct oc_writing *c)
     jw_key(&c->w, "messages");
     jw_array(&c->w);
     if (c->schema_in_system && c->r->messages->role != CHAT_SYSTEM)
-        put_system(c, (struct run){NULL, NULL}, true);
+        put_system(c, (struct oc_run){NULL, NULL}, true);
     for (const struct chat_message *m = c->r->messages; m && e == ERR_OK;) {
         leading = leading && m->role == CHAT_SYSTEM;
-        struct run run = next_run(c, m, leading);
-        switch (role_here(c, m, leading)) {
+        struct oc_run run = oc_next_run(c, m, leading);
+        switch (oc_role_here(c, m, leading)) {
         case CHAT_SYSTEM:
             put_system(c, run, leading);
             break;
