@@ -13,6 +13,8 @@ enum target_kind {
     TARGET_LLAMA_CPP,
     TARGET_OLLAMA,
     TARGET_MISTRAL,
+    TARGET_AZURE_OPENAI,
+    TARGET_GEMINI,
     TARGET_BEDROCK,
     TARGET_VERTEX,
     TARGET_STANDIN,
@@ -60,6 +62,10 @@ struct capability {
     bool safety_identifier; /* user id goes as safety_identifier, else user */
     bool tool_id_nine;      /* Mistral: tool ids are nine characters of [a-zA-Z0-9] */
     uint32_t tool_name_max;
+    /* Gemini side; thinking_budget and thinking_off, reasoning_effort and efforts hold there, too
+     */
+    bool signed_calls;    /* refuses the first call of a turn without a thought signature */
+    bool json_with_tools; /* takes an output format and tools in one request */
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;

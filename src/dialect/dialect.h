@@ -10,7 +10,13 @@
 #include "http/sse.h"
 #include "json/json.h"
 
-enum dialect_id { DIALECT_ANTHROPIC, DIALECT_OPENAI_CHAT, DIALECT_COMPLETIONS, DIALECT_COUNT };
+enum dialect_id {
+    DIALECT_ANTHROPIC,
+    DIALECT_OPENAI_CHAT,
+    DIALECT_COMPLETIONS,
+    DIALECT_GEMINI, /* upstream only */
+    DIALECT_COUNT
+};
 
 /* Why a request cannot be read, or cannot be carried to a target. */
 struct chat_problem {
@@ -60,7 +66,7 @@ struct reply_writer; /* opaque, one per exchange */
 
 struct dialect {
     enum dialect_id id;
-    const char *name; /* "anthropic-messages", "openai-chat", "openai-completions" */
+    const char *name; /* "anthropic-messages", "openai-chat", "openai-completions", "gemini" */
     const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
 
     /* Door: reads a client's request. ERR_INVALID with *out_problem: the caller's fault, 400.
@@ -103,6 +109,7 @@ struct dialect {
 
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
+extern const struct dialect dialect_gemini; /* no door: those of its functions are NULL */
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
 const struct dialect *dialect_by_id(enum dialect_id id);

@@ -251,7 +251,9 @@ void answer_upstream_error(struct exchange *x, const struct failure *f)
 {
     const struct relay_link *link = &x->route->links[f->link];
     bool json = span_isearch(f->content_type, SPAN("json")) >= 0; /* not some proxy's page */
-    bool as_it_came = link->target->dialect == x->door && !link->target->cloud && f->body.len > 0 &&
+    const struct cloud *cloud = link->target->cloud;
+    bool enveloped = cloud && cloud_is_claudes(cloud); /* such errors have shapes of their own */
+    bool as_it_came = link->target->dialect == x->door && !enveloped && f->body.len > 0 &&
                       f->whole && json && !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
     if (!as_it_came) {
         struct chat_error e = answer_caller_error(x, f);

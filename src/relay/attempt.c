@@ -133,7 +133,7 @@ static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
 static void pass_body(struct exchange *x, const struct relay_link *link)
 {
     struct span model = link->model;
-    if (link->target->cloud)
+    if (link->target->cloud && cloud_is_claudes(link->target->cloud))
         pass_to_cloud(x, link);
     else if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
@@ -235,7 +235,7 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
     }
     struct span query = request_query(x->request);
     x->attempt.path = target->path;
-    if (target->dialect == x->door && query.len > 0)
+    if (target->dialect == x->door && query.len > 0 && span_find(target->path, '?') < 0)
         x->attempt.path =
             arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(target->path), SPAN_FMT(query));
     return ERR_OK;
