@@ -270,11 +270,21 @@ static size_t model_parts(struct oc_writing *c, struct oc_run run)
     return n;
 }
 
-static void note_left_out(struct oc_writing *c, const struct chat_block *b)
+/* A turn with a signature of Gemini's is Gemini's: its thoughts are in there. */
+static bool is_geminis(struct oc_run run)
+{
+    struct chat_text signature;
+    EACH_BLOCK(run, m, b)
+    if (signs(b, &signature))
+        return true;
+    return false;
+}
+
+static void note_left_out(struct oc_writing *c, const struct chat_block *b, bool own)
 {
     switch (b->type) {
     case CHAT_THINKING:
-        if (!chat_text_empty(b->text))
+        if (!own && !chat_text_empty(b->text))
             lossy(c, LOSSY_THINKING);
         break;
     case CHAT_REDACTED_THINKING:
@@ -296,6 +306,7 @@ static void put_model(struct oc_writing *c, struct oc_run run)
 {
     struct chat_text signature = {0};
     size_t calls = 0, parts = model_parts(c, run);
+    bool own = is_geminis(run);
     if (parts > 0)
         content_begin(c, "model");
     EACH_BLOCK(run, m, b)
@@ -308,7 +319,7 @@ static void put_model(struct oc_writing *c, struct oc_run run)
             put_call(c, b, &signature, calls++ == 0);
             continue;
         }
-        note_left_out(c, b);
+        note_left_out(c, b, own);
         if (chat_text_empty(text))
             continue;
         jw_object(&c->w);

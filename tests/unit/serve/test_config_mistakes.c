@@ -282,7 +282,7 @@ static const struct row rows[] = {
      "  a: { kind: anthropic, key: env:SET, region: us-east-1, secret_key: env:SET }\n",
      "2:3: error: targets.a: access_key, secret_key and session_token are for kind bedrock // "
      "remove them\n"
-     "2:3: error: targets.a.region: for kinds bedrock and vertex only // remove it\n"},
+     "2:3: error: targets.a.region: for kinds bedrock, vertex and gemini only // remove it\n"},
     {"a kind that wants a URL",
      "targets:\n"
      "  a: { kind: openai-compatible }\n",
