@@ -628,3 +628,78 @@ struct capability capability_preset(enum target_kind kind, struct span model)
     }
     return compatible_preset(&n);
 }
+
+/* ---- hosts of many models ---- */
+
+/* DeepSeek's own API: text only, no JSON Schema; past thinking must come back with tool calls. */
+static void deepseek_host(struct capability *c, const struct name *n)
+{
+    c->images = c->image_urls = c->json_schema = false;
+    c->reasoning_replay = true;
+    c->stop_max = 16;
+    if (name_holds(n, "v4")) {
+        c->context = 1000000;
+        c->max_output = 384000;
+    }
+}
+
+/* Groq refuses reasoning in past messages, whoever's model it is, and goes on with a last
+ * assistant message. */
+static void groq_host(struct capability *c, const struct name *n)
+{
+    static const struct {
+        const char *part;
+        int64_t max_output;
+    } rows[] = {
+        {"gpt-oss", 65536},   {"llama-3-3-70b", 32768}, {"llama-3-1-8b", 131072},
+        {"qwen3-32b", 40960}, {"kimi-k2", 0},
+    };
+    c->reasoning_replay = false;
+    c->prefill = true;
+    c->images = c->image_urls = looks_multimodal(n);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!name_holds(n, rows[i].part))
+            continue;
+        c->context = 131072;
+        c->max_output = rows[i].max_output;
+    }
+}
+
+/* OpenRouter reads a PDF itself where the model cannot, and knows top_k. Who goes on with a last
+ * assistant message is each model's matter: it is asked for in words. */
+static void openrouter_host(struct capability *c, const struct name *n)
+{
+    (void)n;
+    c->pdf = c->top_k = true;
+}
+
+static bool is_below(struct span host, struct span domain)
+{
+    if (host.len < domain.len)
+        return false;
+    size_t before = host.len - domain.len;
+    return span_ieq(span_drop(host, before), domain) && (before == 0 || host.at[before - 1] == '.');
+}
+
+bool capability_at_host(struct capability *c, struct span host, struct span model)
+{
+    static const struct {
+        const char *domain;
+        void (*know)(struct capability *c, const struct name *n);
+    } hosts[] = {
+        {"deepseek.com", deepseek_host},
+        {"groq.com", groq_host},
+        {"openrouter.ai", openrouter_host},
+    };
+    struct name n = normal_name(model);
+    ssize_t colon = span_find(host, ':');
+    host = colon < 0 ? host : span_take(host, (size_t)colon);
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        if (!is_below(host, span_from(hosts[i].domain)))
+            continue;
+        hosts[i].know(c, &n);
+        c->source = "protocols.md 3.5 and 4.1, prices.tsv 2026-09-23";
+        return true;
+    }
+    return false;
+}

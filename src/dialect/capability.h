@@ -87,6 +87,10 @@ struct capability {
  * defaults. */
 struct capability capability_preset(enum target_kind kind, struct span model);
 
+/* What is known of a host that serves many models in OpenAI's words, for kind openai-compatible:
+ * changes *c. host: plain, with or without a port. False: nothing is known of it. */
+bool capability_at_host(struct capability *c, struct span host, struct span model);
+
 /* The vocabulary of x-hotspare-lossy. */
 #define LOSSY_CACHE_CONTROL "cache_control"
 #define LOSSY_THINKING "thinking"

@@ -138,6 +138,8 @@ void dialect_pass_to_cloud(const struct json_doc *doc, const struct capability *
  * takes the thinking out and leaves the rest as it was. */
 /* Begins such a signature: a body without it has none. */
 #define DIALECT_STANDIN_MARK "hotspare1."
+/* Begins one that carries a thought signature of Gemini's, which Gemini checks. */
+#define DIALECT_GEMINI_MARK DIALECT_STANDIN_MARK "gemini."
 bool dialect_has_standin_thinking(const struct chat_request *r);
 
 /* The request without any thinking in its history up to and with `last` (NULL: all of it), and with

@@ -12,7 +12,7 @@
 
 /* A thought signature travels to the client as that of a thinking block, behind this: our mark, so
  * that the block never reaches Claude. It stands for the part behind the block. */
-#define GEMINI_SIGNATURE DIALECT_STANDIN_MARK "gemini."
+#define GEMINI_SIGNATURE DIALECT_GEMINI_MARK
 
 /* Gemini's own word for a call that it did not sign, since another model made it or the client
  * lost the signature: it is then not looked for ("Thought signatures", FAQ). */

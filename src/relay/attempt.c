@@ -155,6 +155,14 @@ static enum err fit_target(struct exchange *x, const struct relay_target *target
     return fit_request(x->arena, r, cap, bytes, out, problem);
 }
 
+static struct capability capability_of(const struct relay_target *target, struct span model)
+{
+    struct capability cap = capability_preset(target->kind, model);
+    if (target->kind == TARGET_OPENAI_COMPATIBLE)
+        (void)capability_at_host(&cap, origin_host(target->origin), model);
+    return cap;
+}
+
 static enum err translate_body(struct exchange *x, const struct relay_link *link,
                                struct chat_problem *problem)
 {
@@ -162,7 +170,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (e != ERR_OK)
         return e;
     struct span model = asked_model(x, link);
-    struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    struct capability cap = capability_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)

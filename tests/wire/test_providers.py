@@ -61,6 +61,8 @@ class Gemini(Upstream):
             return gemini_error(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details.")
         if self.mode == "long":
             return gemini_error(400, "INVALID_ARGUMENT", "The input token count (1048999) exceeds the maximum number of tokens allowed (1048576).")
+        if self.mode == "unsigned" and SIGNATURE in r["body"].decode():
+            return gemini_error(400, "INVALID_ARGUMENT", "Corrupted thought signature.")
         if self.mode == "blocked":
             body = json.dumps({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 9}, "modelVersion": "g", "responseId": "r"})
             return (200, dict(JSON), body.encode()) if ":generateContent" in r["target"] else (200, {"Content-Type": "text/event-stream"}, f"data: {body}\r\n\r\n".encode())
@@ -222,6 +224,23 @@ def signed_history_to_claude():
         expect_true("tool_use" in sent and "hotspare1." not in sent and SIGNATURE not in sent, f"what Claude got: {sent[:3000]}")
 
 
+def refused_signature():
+    """Signatures of another place are refused: asked once more without them, told, and not tried again."""
+    up = Gemini()
+    up.mode = "call"
+    with up, Serve({"gemini": up.settings()}, chain=[MODEL], env=up.env, more="workers: 1\n") as s:
+        blocks = messages(s, tools=[TOOL]).json["content"]
+        calls = [b for b in blocks if b["type"] == "tool_use"]
+        history = ASK["messages"] + [{"role": "assistant", "content": blocks},
+                                     {"role": "user", "content": [{"type": "tool_result", "tool_use_id": c["id"], "content": "r"} for c in calls]}]
+        up.mode, before = "unsigned", len(up.seen)
+        for stream in (True, False):
+            reply = messages(s, messages=history, tools=[TOOL], stream=stream)
+            expect(messages_text(reply), ("one two three", True), f"the answer {reply.text}")
+            expect_true("thinking" in reply.headers.get("x-hotspare-lossy", ""), "the loss is not told")
+        expect(len(up.seen) - before, 3, "requests: refused, again without, and without at once")
+
+
 def chat_client_tool_round():
     """A chat client cannot carry a signature: Gemini is told not to look for it, and the client is told."""
     up, serve = gemini("call")
@@ -360,6 +379,7 @@ def azure_mended():
 for name, test in (("gemini_answers_both_doors_whole_and_streamed", both_doors),
                    ("a_tool_round_keeps_ids_and_gives_the_signature_back", lambda: tool_round(False)),
                    ("a_streamed_tool_round_does_the_same", lambda: tool_round(True)),
+                   ("a_refused_signature_is_left_out", refused_signature),
                    ("geminis_signatures_never_reach_claude", signed_history_to_claude),
                    ("a_chat_clients_tool_round_goes_on_unsigned", chat_client_tool_round),
                    ("a_cut_gemini_stream_is_gone_on_with_elsewhere", lambda: gemini_mended("cut", "broken_stream")),
