@@ -367,7 +367,7 @@ static struct capability gemini_preset(const struct name *n)
 {
     struct span name = {n->at, n->len};
     ssize_t at = span_search(name, SPAN("gemini-"));
-    struct span rest = at < 0 ? SPAN_EMPTY : span_drop(name, (size_t)at + 7);
+    struct span rest = at < 0 ? span_take(name, 0) : span_drop(name, (size_t)at + 7);
     const struct gemini_row *row = NULL;
     for (size_t i = 0; i < ARRAY_LEN(gemini_rows); i++)
         if (name_starts(rest, gemini_rows[i].prefix) &&
