@@ -180,6 +180,24 @@ static void put_format(struct oc_writing *c)
     jw_raw(&c->w, c->r->format_schema);
 }
 
+/* The one of OpenAI's fields that Gemini has, too, on every model; 32 bits there. */
+static bool is_seed(const struct oc_writing *c, const struct chat_extra *x)
+{
+    int64_t n;
+    return c->r->origin && strncmp(c->r->origin, "openai-", 7) == 0 && span_is(x->name, "seed") &&
+           span_i64(x->value, &n) == ERR_OK && n >= INT32_MIN && n <= INT32_MAX;
+}
+
+static void put_seed(struct oc_writing *c)
+{
+    for (const struct chat_extra *x = c->r->extras; x; x = x->next) {
+        if (!is_seed(c, x))
+            continue;
+        jw_key(&c->w, "seed");
+        jw_raw(&c->w, x->value);
+    }
+}
+
 static void put_config(struct oc_writing *c)
 {
     jw_key(&c->w, "generationConfig");
@@ -187,6 +205,7 @@ static void put_config(struct oc_writing *c)
     oc_put_max_tokens(c, "maxOutputTokens");
     oc_put_sampling(c, "temperature", "topP", "topK");
     oc_put_stop(c, "stopSequences");
+    put_seed(c);
     put_thinking(c);
     put_format(c);
     jw_object_end(&c->w);
@@ -196,7 +215,7 @@ static void note_the_rest(struct oc_writing *c)
 {
     for (const struct chat_extra *x = c->r->extras; x; x = x->next) {
         const char *loss = extra_lossy(x);
-        if (loss)
+        if (loss && !is_seed(c, x))
             lossy(c, loss);
     }
     if (!chat_text_empty(c->r->user_id))

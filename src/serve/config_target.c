@@ -47,6 +47,8 @@ static void normalise_url(struct at *a)
         u.path.len -= 3;
     else if (t->dialect != DIALECT_ANTHROPIC && u.path.len == 0)
         more = default_path(t);
+    else if (t->kind == TARGET_AZURE_OPENAI && !t->api_version && span_is(u.path, "/openai"))
+        more = "/v1";
     bool six = span_find(u.host, ':') >= 0;
     char port[8] = "";
     if (u.port != (u.tls ? 443 : 80))
@@ -120,6 +122,10 @@ static void check_api_version(struct at *a)
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
     const char *version = a->t->api_version;
+    if (!version && a->t->kind == TARGET_AZURE_OPENAI &&
+        span_search(a->t->url.path, SPAN("/deployments/")) >= 0)
+        config_complain(a->r, mark_of(a, "url"), false, "add api_version: 2024-10-21",
+                        "%s.url: the URL of a deployment needs a version", a->r->path);
     if (!version)
         return;
     if (a->t->kind != TARGET_AZURE_OPENAI)

@@ -214,12 +214,12 @@ def azure(target, **settings):
     return up, Serve({"azure": up.settings(**settings)}, chain=["azure/gpt-5.1"], env=up.env)
 
 
-def azure_answers(target, **settings):
+def azure_answers(target, query="", **settings):
     up, serve = azure(target, **settings)
     up.bearer = settings.get("auth") == "bearer"
     with up, serve as s:
         for streamed in (False, True):
-            reply = chat(s, stream=streamed)
+            reply = post_json(s.url + "/v1/chat/completions" + query, dict(ASK_CHAT, stream=streamed))
             expect(chat_text(reply), ("one two three", True), f"passed through, stream {streamed}: {reply.text}")
             expect(json.loads(up.last()["body"])["model"], "gpt-5.1", "the model")
             reply = post_json(s.url + "/v1/messages?beta=true", dict(ASK, stream=streamed, metadata={"user_id": "u"}))
@@ -272,8 +272,8 @@ for name, test in (("gemini_answers_both_doors_whole_and_streamed", both_doors),
                    ("geminis_refused_key_is_a_bad_key", gemini_wrong_key),
                    ("gemini_on_vertex_uses_vertex_s_tokens", gemini_on_vertex),
                    ("azures_v1_endpoint_answers", lambda: azure_answers("/openai/v1/chat/completions")),
-                   ("azures_v1_endpoint_takes_a_version", lambda: azure_answers("/openai/v1/chat/completions?api-version=preview", url_path="/openai/v1", api_version="preview")),
-                   ("azures_deployments_are_asked_by_name", lambda: azure_answers("/openai/deployments/gpt-5.1/chat/completions?api-version=2024-10-21", api_version="2024-10-21")),
+                   ("azures_v1_endpoint_takes_a_version", lambda: azure_answers("/openai/v1/chat/completions?api-version=preview", "?mine=1", url_path="/openai/v1", api_version="preview")),
+                   ("azures_deployments_are_asked_by_name", lambda: azure_answers("/openai/deployments/gpt-5.1/chat/completions?api-version=2024-10-21", "?mine=1", api_version="2024-10-21")),
                    ("azure_takes_an_entra_token", lambda: azure_answers("/openai/v1/chat/completions", auth="bearer")),
                    ("azures_content_filter_is_a_refusal_for_the_caller", azure_refuses),
                    ("azures_limit_is_a_rate_limit", lambda: azure_fails_over("limited", "rate_limited")),

@@ -49,8 +49,11 @@ static void plain_request_is_written(void **state)
                 ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\"],\"seed\":7,\"user\":\"u\"}",
                 "{\"contents\":[" HI_CONTENT
                 "],\"generationConfig\":{\"maxOutputTokens\":8192,\"stopSequences\":["
-                "\"1\",\"2\",\"3\",\"4\",\"5\"]}}",
-                "stop_sequences,seed,user_id");
+                "\"1\",\"2\",\"3\",\"4\",\"5\"],\"seed\":7}}",
+                "stop_sequences,user_id");
+    check_asked(state, &dialect_openai_chat, FLASH,
+                "{\"model\":\"m\",\"max_tokens\":9," HI ",\"seed\":4294967296}",
+                "{\"contents\":[" HI_CONTENT "]," CONFIG(""), "seed");
 }
 
 #define PNG "{\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"iVBO\"}"

@@ -239,10 +239,13 @@ static const struct row rows[] = {
      "targets:\n"
      "  a: { kind: azure-openai, url: https://x.openai.azure.com, key: env:SET, api_version: a/b "
      "}\n"
-     "  b: { kind: openai, key: env:SET, api_version: 2024-10-21 }\n",
+     "  b: { kind: openai, key: env:SET, api_version: 2024-10-21 }\n"
+     "  c: { kind: azure-openai, url: https://x/openai/deployments/d, key: env:SET }\n",
      "2:88: error: targets.a.api_version: not a version of Azure's // write a date such as "
      "2024-10-21\n"
-     "3:49: error: targets.b.api_version: for kind azure-openai only // remove it\n"},
+     "3:49: error: targets.b.api_version: for kind azure-openai only // remove it\n"
+     "4:33: error: targets.c.url: the URL of a deployment needs a version // add api_version: "
+     "2024-10-21\n"},
     {"Gemini without a key, and with a header that is not its own",
      "targets:\n"
      "  a: { kind: gemini }\n"
