@@ -86,6 +86,9 @@ void reply_body(struct request *r,
 void reply_flush(struct request *r);
 /* Complete and orderly; r is gone after it. Short of the content length it is a reply_abort. */
 void reply_end(struct request *r);
+/* The same, and then the connection closes, which no header has announced: legal (RFC 9112 section
+ * 9.6) and seen at providers. For stand-ins; r is gone after it. */
+void reply_end_close(struct request *r);
 void reply_abort(struct request *r); /* cut: no last chunk, connection reset; r is gone after it */
 /* Cut, but gently: what is queued is delivered, then FIN without the last chunk. For stand-ins that
  * die in mid-sentence; r is gone after it. */

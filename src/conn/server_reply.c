@@ -215,6 +215,12 @@ void reply_end(struct request *r)
     finish_reply(r, r->mode == REPLY_BY_CHUNKS ? SPAN("0\r\n\r\n") : SPAN_EMPTY);
 }
 
+void reply_end_close(struct request *r)
+{
+    r->conn->keep_alive = false;
+    reply_end(r);
+}
+
 void reply_cut(struct request *r)
 {
     assert(r->mode != REPLY_NOT_YET);

@@ -4,6 +4,7 @@
 
 const struct dialect dialect_anthropic = {
     .id = DIALECT_ANTHROPIC,
+    .claude_api = true,
     .name = ANTHROPIC_NAME,
     .path = "/v1/messages",
     .read_request = anthropic_read_request,
@@ -16,5 +17,15 @@ const struct dialect dialect_anthropic = {
     .writer_new = anthropic_writer_new,
     .write_event = anthropic_write_event,
     .write_ping = anthropic_write_ping,
+    .write_error = anthropic_write_error,
+};
+
+const struct dialect dialect_count_tokens = {
+    .id = DIALECT_COUNT_TOKENS,
+    .claude_api = true,
+    .name = "anthropic-count-tokens",
+    .path = "/v1/messages/count_tokens",
+    .read_request = anthropic_read_request,
+    .read_error = dialect_read_error,
     .write_error = anthropic_write_error,
 };

@@ -8,7 +8,8 @@
  *   anthropic_turns.c     upstream: system, turns and blocks of that body
  *   anthropic_params.c    upstream: sampling, thinking, effort, format, tools by capability
  *   anthropic_reader.c    upstream: a stream or a whole answer -> chat events
- *   anthropic_writer.c    door: chat events -> a stream or a whole answer */
+ *   anthropic_writer.c    door: chat events -> a stream or a whole answer
+ *   anthropic_complete.c  door: legacy prompts, read as Messages and answered as completions */
 #include "dialect/dialect_internal.h"
 
 #define ANTHROPIC_NAME "anthropic-messages"

@@ -190,6 +190,7 @@ static struct capability claude_preset(const struct name *n)
 {
     const struct claude_row *row = claude_row(n);
     uint32_t f = row->flags;
+    bool old = row->prefix[0] == '2' || row->prefix[0] == '3', claude = row != &imitation;
     return (struct capability){
         .sampling = f & SAMPLING,
         .top_k = f & SAMPLING,
@@ -203,7 +204,13 @@ static struct capability claude_preset(const struct name *n)
         .json_strict = f & SCHEMA,
         .parallel_flag = true,
         .tool_name_max = 128,
-        .tool_prompt = 480, /* 290 to 650 in the recorded corpus */
+        /* Of the newest recordings in the corpus, where there are several: 292 and 307; 500 to 538,
+         * or 578 to 596 where a tool must be called; 28 to 33; 122 to 141. */
+        .tool_prompt = old ? 300 : 500,
+        .forced_tool_prompt = old ? 300 : 590,
+        .thinking_prompt = claude && (f & BUDGET) ? 29 : 0, /* 0 to 5 where it is adaptive only */
+        .format_prompt = claude && (f & SCHEMA) ? 125 : 0,
+        .single_digits = claude && (f & ADAPTIVE) && !(f & BUDGET), /* from Opus 4.7 on */
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,

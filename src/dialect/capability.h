@@ -75,12 +75,17 @@ struct capability {
     bool forced_tool;         /* tool_choice any / required / named accepted at all */
     bool mid_system;          /* role system inside messages */
     bool prefill;             /* a last assistant message is continued */
-    int64_t max_output;  /* used where max_tokens is required and none was given, and to clamp; 0
-                            unknown */
-    int64_t context;     /* tokens; 0 unknown */
-    int64_t tool_prompt; /* tokens its provider writes around tools, whatever they are */
-    bool cuts_prompt;    /* a prompt longer than the context is cut without a word */
-    const char *source;  /* where the preset is from, with its date */
+    int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
+                           unknown */
+    int64_t context;    /* tokens; 0 unknown */
+    /* What its provider writes into the prompt by itself, in tokens. */
+    int64_t tool_prompt;        /* around tools, whatever they are */
+    int64_t forced_tool_prompt; /* ... where one must be called; 0 = the same */
+    int64_t thinking_prompt;    /* where it is to think */
+    int64_t format_prompt;      /* around a JSON Schema for the answer */
+    bool single_digits; /* its tokenizer takes each digit, and the blank before, by itself */
+    bool cuts_prompt;   /* a prompt longer than the context is cut without a word */
+    const char *source; /* where the preset is from, with its date */
 };
 
 /* The preset for a kind and a model name (plain text). Never fails: unknown models get the kind's
@@ -122,4 +127,5 @@ bool capability_at_host(struct capability *c, struct span host, struct span mode
 #define LOSSY_FIRST_TURN "first_turn"   /* a user turn was put before a leading assistant turn */
 #define LOSSY_MAX_TOKENS "max_tokens"   /* lowered to what the target can give */
 #define LOSSY_TOOL_RESULT_SHORTENED "tool_result_shortened" /* old ones, to fit the context */
+#define LOSSY_TOKEN_COUNT "token_count" /* estimated, not counted by the target */
 #define LOSSY_OTHER "other_fields"

@@ -15,6 +15,9 @@ enum dialect_id {
     DIALECT_OPENAI_CHAT,
     DIALECT_COMPLETIONS,
     DIALECT_GEMINI, /* upstream only */
+    DIALECT_COMPLETE,
+    DIALECT_COUNT_TOKENS,
+    DIALECT_EMBEDDINGS,
     DIALECT_COUNT
 };
 
@@ -66,8 +69,10 @@ struct reply_writer; /* opaque, one per exchange */
 
 struct dialect {
     enum dialect_id id;
-    const char *name; /* "anthropic-messages", "openai-chat", "openai-completions", "gemini" */
-    const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
+    bool claude_api;     /* of Anthropic's API: its statuses (529) and its request-id */
+    bool model_optional; /* a request may leave its model out */
+    const char *name;    /* "anthropic-messages", "openai-chat", "openai-completions", "gemini" */
+    const char *path;    /* below the base URL: "/v1/messages", "/chat/completions" */
 
     /* Door: reads a client's request. ERR_INVALID with *out_problem: the caller's fault, 400.
      * Borrows from doc->text. */
@@ -112,6 +117,11 @@ extern const struct dialect dialect_openai_chat;
 extern const struct dialect dialect_gemini; /* no door: those of its functions are NULL */
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
+extern const struct dialect
+    dialect_complete; /* Claude's legacy prompts: door; upstream is Messages */
+/* Doors whose answers are no conversation: names, and errors in their API's form; nothing else
+ * (relay/errand.h). */
+extern const struct dialect dialect_count_tokens, dialect_embeddings;
 const struct dialect *dialect_by_id(enum dialect_id id);
 
 /* How a target is asked to go on with a last assistant message where it does not do so by itself:

@@ -73,3 +73,11 @@ const struct dialect dialect_openai_chat = {
     .write_ping = oc_write_ping,
     .write_error = oc_write_error,
 };
+
+const struct dialect dialect_embeddings = {
+    .id = DIALECT_EMBEDDINGS,
+    .name = "openai-embeddings",
+    .path = "/embeddings",
+    .read_error = dialect_read_error,
+    .write_error = oc_write_error,
+};

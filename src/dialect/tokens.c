@@ -2,7 +2,8 @@
  * and merge bytes inside these parts only. So does the scan below, and prices the parts:
  *
  *   letters       1, and 1 more for each seven letters beyond the first seven
- *   digits        1 for two (1 for three in OpenAI's and Llama 3's, 1 for each in Qwen's)
+ *   digits        1 for two (1 for three in OpenAI's and Llama 3's, 1 for each in Qwen's); 1 for
+ *                 each, and 1 for a blank before them, where capability.single_digits says so
  *   signs         1 for two
  *   blanks        nothing for one space (it belongs to the word behind it), else 1 for the run
  *   two bytes     1/2: Cyrillic, Greek, accents, Hebrew, Arabic: about four bytes a token
@@ -13,12 +14,14 @@
  *
  * How far it is off, by test_fit_corpus.c over 198 recorded requests of 15 providers: two prompts
  * of 55,000 and 80,000 tokens by 9 and 4 %; text of 100 tokens and more by 9 % in the median and 45
- * % at the 90th percentile; with tools by 116 tokens in the median and 552 at p90 (what a provider
- * writes around tools is its own: capability.tool_prompt), in such small requests a third; below
- * 100 tokens by 5 and 35 tokens. Pictures are a ceiling: seldom short, mostly far too long. Known
- * to be counted short: Claude from Opus 4.7 on (its tokenizer makes about 1.4 times as many), and
- * Llama 2 and Mistral 7B with their 32,000 words. Counted long: Gemini by 1.3, and OpenAI's tools,
- * which are shown to the model shorter than they came, by 1.7. */
+ * % at the 90th percentile; with tools by 63 tokens in the median and 552 at p90 (what a provider
+ * writes around tools is its own: capability.tool_prompt), in such small requests a quarter; below
+ * 100 tokens by 4 and 35 tokens. Claude alone, 100 tokens and more: by 3 % in the median. Its
+ * tokenizer from Opus 4.7 on is counted by what its five recordings tell: text as before, digits
+ * one by one (1.4 times as many tokens for a list of numbers). Pictures are a ceiling: seldom
+ * short, mostly far too long. Known to be counted short: Llama 2 and Mistral 7B with their 32,000
+ * words. Counted long: Gemini by 1.3, and OpenAI's tools, which are shown to the model shorter than
+ * they came, by 1.7. */
 #include "dialect/tokens.h"
 
 #include "base/span.h"
@@ -35,6 +38,7 @@ struct scan {
     enum part part;
     uint32_t len; /* of the part, in characters */
     bool newline; /* in this run of blanks */
+    bool single_digits;
     int64_t halves;
 };
 
@@ -44,7 +48,7 @@ static const char part_of[] = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
                               "SLLLLLLLLLLLLLLLLLLLLLLLLLLSSSSS"
                               "SLLLLLLLLLLLLLLLLLLLLLLLLLLSSSSB";
 
-static void close_part(struct scan *s)
+static void close_part(struct scan *s, enum part next)
 {
     switch (s->part) {
     case PART_NONE:
@@ -53,11 +57,13 @@ static void close_part(struct scan *s)
         s->halves += 2 * (1 + (s->len - 1) / WORD_LETTERS);
         break;
     case PART_DIGITS:
+        s->halves += 2 * (s->single_digits ? s->len : (s->len + 1) / 2);
+        break;
     case PART_SIGNS:
         s->halves += 2 * ((s->len + 1) / 2);
         break;
     case PART_BLANKS:
-        s->halves += s->len > 1 || s->newline ? 2 : 0;
+        s->halves += s->len > 1 || s->newline || (s->single_digits && next == PART_DIGITS) ? 2 : 0;
         break;
     }
     s->part = PART_NONE;
@@ -68,14 +74,14 @@ static void close_part(struct scan *s)
 static void add_chars(struct scan *s, enum part part, size_t count)
 {
     if (part != s->part)
-        close_part(s);
+        close_part(s, part);
     s->part = part;
     s->len += (uint32_t)count;
 }
 
 static void add_foreign(struct scan *s, int64_t halves)
 {
-    close_part(s);
+    close_part(s, PART_NONE);
     s->halves += halves;
 }
 
@@ -125,9 +131,9 @@ static size_t run_len(struct span text, size_t at, bool escaped)
     return end - at;
 }
 
-static int64_t scan_text(struct span text, bool escaped)
+static int64_t scan_text(struct span text, bool escaped, bool single_digits)
 {
-    struct scan s = {.part = PART_NONE};
+    struct scan s = {.part = PART_NONE, .single_digits = single_digits};
     for (size_t i = 0; i < text.len;) {
         unsigned char c = (unsigned char)text.at[i];
         size_t n = 1;
@@ -142,27 +148,27 @@ static int64_t scan_text(struct span text, bool escaped)
         }
         i += n;
     }
-    close_part(&s);
+    close_part(&s, PART_NONE);
     return (s.halves + 1) / 2;
 }
 
-int64_t tokens_of_text(struct chat_text t)
+int64_t tokens_of_text(struct chat_text t, const struct capability *cap)
 {
-    return scan_text(t.at, t.escaped);
+    return scan_text(t.at, t.escaped, cap->single_digits);
 }
 
-int64_t tokens_of_json(struct span raw)
+int64_t tokens_of_json(struct span raw, const struct capability *cap)
 {
-    return scan_text(raw, true);
+    return scan_text(raw, true, cap->single_digits);
 }
 
 /* ---- a request ---- */
 
 static int64_t tokens_of_document(const struct chat_block *b, const struct capability *cap)
 {
-    int64_t title = tokens_of_text(b->name);
+    int64_t title = tokens_of_text(b->name, cap);
     if (b->source.kind == CHAT_SOURCE_TEXT)
-        return title + tokens_of_text(b->source.data);
+        return title + tokens_of_text(b->source.data, cap);
     if (!cap->pdf)
         return title + TOKENS_PLACEHOLDER;
     size_t more =
@@ -177,9 +183,9 @@ int64_t tokens_of_block(const struct chat_block *b, const struct capability *cap
     switch (b->type) {
     case CHAT_TEXT:
     case CHAT_REFUSAL:
-        return tokens_of_text(b->text);
+        return tokens_of_text(b->text, cap);
     case CHAT_THINKING: /* of the past: left out, but by targets that want it back */
-        return cap->reasoning_replay ? tokens_of_text(b->text) : 0;
+        return cap->reasoning_replay ? tokens_of_text(b->text, cap) : 0;
     case CHAT_REDACTED_THINKING:
         return 0;
     case CHAT_IMAGE:
@@ -190,15 +196,15 @@ int64_t tokens_of_block(const struct chat_block *b, const struct capability *cap
         return tokens_of_document(b, cap) + tokens_of_blocks(b->content, cap);
     case CHAT_TOOL_USE:
     case CHAT_SERVER_TOOL_USE:
-        return TOOL_FRAME + tokens_of_text(b->name) + tokens_of_text(b->input);
+        return TOOL_FRAME + tokens_of_text(b->name, cap) + tokens_of_text(b->input, cap);
     case CHAT_TOOL_RESULT:
         return TOOL_FRAME + tokens_of_blocks(b->content, cap);
     case CHAT_SEARCH_RESULT:
-        return TOOL_FRAME + tokens_of_text(b->name) + tokens_of_text(b->source.data) +
+        return TOOL_FRAME + tokens_of_text(b->name, cap) + tokens_of_text(b->source.data, cap) +
                tokens_of_blocks(b->content, cap);
     case CHAT_SERVER_TOOL_RESULT:
     case CHAT_OTHER:
-        return tokens_of_json(b->raw);
+        return tokens_of_json(b->raw, cap);
     }
     return 0;
 }
@@ -214,16 +220,22 @@ static int64_t tokens_of_blocks(const struct chat_block *first, const struct cap
 
 static int64_t tokens_of_tools(const struct chat_request *r, const struct capability *cap)
 {
-    int64_t sum = r->tools ? cap->tool_prompt : 0;
+    bool forced = r->tool_choice == CHAT_CHOICE_ANY || r->tool_choice == CHAT_CHOICE_NAMED;
+    int64_t around = forced && cap->forced_tool_prompt ? cap->forced_tool_prompt : cap->tool_prompt;
+    int64_t sum = r->tools ? around : 0;
     for (const struct chat_tool *t = r->tools; t; t = t->next)
-        sum += TOOL_FRAME + tokens_of_text(t->name) + tokens_of_text(t->description) +
-               tokens_of_json(t->schema);
+        sum += TOOL_FRAME + tokens_of_text(t->name, cap) + tokens_of_text(t->description, cap) +
+               tokens_of_json(t->schema, cap);
     return sum;
 }
 
 int64_t tokens_of_request(const struct chat_request *r, const struct capability *cap)
 {
-    int64_t sum = REQUEST_FRAME + tokens_of_tools(r, cap) + tokens_of_json(r->format_schema);
+    int64_t sum = REQUEST_FRAME + tokens_of_tools(r, cap) + tokens_of_json(r->format_schema, cap);
+    if (r->format_schema.len > 0)
+        sum += cap->format_prompt;
+    if (r->thinking == CHAT_THINKING_BUDGET || r->thinking == CHAT_THINKING_ADAPTIVE)
+        sum += cap->thinking_prompt;
     for (const struct chat_message *m = r->messages; m; m = m->next)
         sum += MESSAGE_FRAME + tokens_of_blocks(m->blocks, cap);
     return sum;

@@ -18,9 +18,9 @@
 #define TOKENS_AUDIO 1000            /* under two minutes at OpenAI's 10 a second */
 #define TOKENS_PLACEHOLDER 20        /* what stands for a picture the target cannot take */
 
-int64_t tokens_of_text(struct chat_text t);
+int64_t tokens_of_text(struct chat_text t, const struct capability *cap);
 /* Raw JSON is text, too. */
-int64_t tokens_of_json(struct span raw);
+int64_t tokens_of_json(struct span raw, const struct capability *cap);
 /* One block as it would go to such a target. */
 int64_t tokens_of_block(const struct chat_block *b, const struct capability *cap);
 /* The whole prompt: system, turns, tools, output format, and what the provider adds for tools. */

@@ -125,7 +125,8 @@ static struct span id_for(struct exchange *x)
 {
     static const char *const prefixes[DIALECT_COUNT] = {[DIALECT_ANTHROPIC] = "msg_",
                                                         [DIALECT_OPENAI_CHAT] = "chatcmpl-",
-                                                        [DIALECT_COMPLETIONS] = "cmpl-"};
+                                                        [DIALECT_COMPLETIONS] = "cmpl-",
+                                                        [DIALECT_COMPLETE] = "compl_"};
     return arena_printf(x->arena, "%s%s", prefixes[x->door->id], x->id + strlen("req_"));
 }
 
@@ -146,7 +147,7 @@ void answer_writer_new(struct exchange *x)
 void answer_error(struct exchange *x, const struct chat_error *e, usec retry_after)
 {
     struct chat_error told = *e;
-    if (told.status == 529 && x->door->id != DIALECT_ANTHROPIC)
+    if (told.status == 529 && !x->door->claude_api)
         told.status = 503; /* 529 is Anthropic's alone */
     if (told.request_id.len == 0)
         told.request_id = span_from(x->id);
@@ -163,8 +164,7 @@ void answer_error(struct exchange *x, const struct chat_error *e, usec retry_aft
         buf_reset(&x->out);
     struct reply_fields f = {0};
     add_field(&f, "content-type", SPAN("application/json"));
-    add_field(&f, x->door->id == DIALECT_ANTHROPIC ? "request-id" : "x-request-id",
-              told.request_id);
+    add_field(&f, x->door->claude_api ? "request-id" : "x-request-id", told.request_id);
     if (retry_after > 0)
         add_field(&f, "retry-after",
                   arena_printf(x->arena, "%lld",

@@ -37,7 +37,7 @@ static bool starts_with_any(struct span name, const struct span *prefixes, size_
 
 /* Of the client's headers only these pass, and only where its dialect is the target's: no
  * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
-static bool forwards_field(struct span name, bool rewritten)
+bool attempt_forwards_field(struct span name, bool rewritten)
 {
     static const struct span prefixes[] = {SPAN_INIT("anthropic-"),     SPAN_INIT("openai-beta"),
                                            SPAN_INIT("x-claude-code-"), SPAN_INIT("x-stainless-"),
@@ -63,7 +63,8 @@ static enum err write_client_fields(struct exchange *x, const struct cloud *clou
     bool own = x->attempt.link->target->dialect == x->door;
     for (size_t i = 0; e == ERR_OK && own && i < head->field_count; i++) {
         struct span name = head->fields[i].name;
-        if (cloud ? forwards_to_cloud(cloud, name) : forwards_field(name, x->attempt.rewritten))
+        if (cloud ? forwards_to_cloud(cloud, name)
+                  : attempt_forwards_field(name, x->attempt.rewritten))
             e = h1_write_field(to, name, head->fields[i].value);
     }
     bool versioned = own && http_field_get(head, "anthropic-version").at;
@@ -639,23 +640,28 @@ static bool comes_framed(const struct relay_target *target)
     return target->cloud && target->cloud->kind == TARGET_BEDROCK;
 }
 
-/* The head's spans end with this call-back; what the client or cause.c will want is copied. */
-void attempt_head(struct exchange *x, struct attempt *at, const struct http_head *head)
+size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
+                           const struct http_field **out)
 {
-    size_t count = 0;
-    at->status = head->status;
+    size_t count = 0, at = 0;
     for (size_t i = 0; i < head->field_count; i++)
         count += relays_field(head->fields[i].name);
-    struct http_field *kept = arena_array(x->arena, struct http_field, count);
-    size_t at_field = 0;
+    struct http_field *kept = arena_array(a, struct http_field, count);
     for (size_t i = 0; i < head->field_count; i++) {
         if (!relays_field(head->fields[i].name))
             continue;
-        kept[at_field++] = (struct http_field){arena_copy(x->arena, head->fields[i].name),
-                                               arena_copy(x->arena, head->fields[i].value)};
+        kept[at++] = (struct http_field){arena_copy(a, head->fields[i].name),
+                                         arena_copy(a, head->fields[i].value)};
     }
-    at->reply_fields = kept;
-    at->reply_field_count = count;
+    *out = kept;
+    return count;
+}
+
+/* The head's spans end with this call-back; what the client or cause.c will want is copied. */
+void attempt_head(struct exchange *x, struct attempt *at, const struct http_head *head)
+{
+    at->status = head->status;
+    at->reply_field_count = attempt_keep_fields(x->arena, head, &at->reply_fields);
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
     bool framed = comes_framed(at->link->target);
     bool events = span_istarts(at->content_type, framed ? SPAN("application/vnd.amazon.eventstream")

@@ -66,19 +66,19 @@ void relay_deinit(struct relay *relay)
 
 /* ---- reading ---- */
 
-static void make_id(struct exchange *x)
+void request_id_make(struct loop *loop, char out[REQUEST_ID_SIZE])
 {
     uint8_t random[10];
-    loop_random(x->relay->loop, random, sizeof random);
+    loop_random(loop, random, sizeof random);
     static const char digits[] = "0123456789abcdef", prefix[] = "req_hs";
-    char *at = x->id + sizeof prefix - 1;
-    memcpy(x->id, prefix, sizeof prefix - 1);
+    char *at = out + sizeof prefix - 1;
+    memcpy(out, prefix, sizeof prefix - 1);
     for (size_t i = 0; i < sizeof random; i++) {
         *at++ = digits[random[i] >> 4];
         *at++ = digits[random[i] & 15];
     }
     *at = 0;
-    assert(at < x->id + sizeof x->id);
+    assert(at < out + REQUEST_ID_SIZE);
 }
 
 static void refuse_request(struct exchange *x, int status, struct span message)
@@ -89,28 +89,56 @@ static void refuse_request(struct exchange *x, int status, struct span message)
     exchange_finish(x, OUTCOME_CLIENT_ERROR);
 }
 
-/* Reads just what routing needs; the canonical conversation is read only when some target needs a
- * translation. */
-static bool read_outline(struct exchange *x)
+static bool take_default_model(struct exchange *x)
+{
+    if (x->relay->default_model)
+        x->model = x->relay->default_model(x->relay->ctx);
+    if (x->model.len == 0)
+        refuse_request(x, 400,
+                       SPAN("model: Field required: this gateway's routes name none exactly."));
+    return x->model.len > 0;
+}
+
+bool outline_read(struct arena *a, struct span body, struct json_doc *doc, struct span *out_model,
+                  bool *out_stream, struct outline_fault *out_fault)
 {
     struct json_error error;
-    enum err e = json_parse(x->arena, request_body(x->request), NULL, &x->doc, &error);
+    enum err e = json_parse(a, body, NULL, doc, &error);
     if (e != ERR_OK) {
-        refuse_request(x, e == ERR_LIMIT ? 413 : 400,
-                       arena_printf(x->arena, "The request body is %s: %s at line %u, column %u.",
-                                    e == ERR_LIMIT ? "more than is read" : "not valid JSON",
-                                    error.what, error.line, error.column));
+        out_fault->status = e == ERR_LIMIT ? 413 : 400;
+        out_fault->text = arena_printf(a, "The request body is %s: %s at line %u, column %u.",
+                                       e == ERR_LIMIT ? "more than is read" : "not valid JSON",
+                                       error.what, error.line, error.column);
         return false;
     }
-    struct json root = json_root(&x->doc), model = json_get(root, "model");
+    struct json root = json_root(doc), model = json_get(root, "model");
     if (!json_is(root, JSON_OBJECT) || (json_useful(model) && !json_is(model, JSON_STRING))) {
-        refuse_request(x, 400,
-                       SPAN("The request body must be a JSON object with a string \"model\"."));
+        out_fault->status = 400;
+        out_fault->text = SPAN("The request body must be a JSON object with a string \"model\".");
         return false;
     }
-    x->model = json_str(model);
-    x->stream = json_true(json_get(root, "stream"));
+    *out_model = json_str(model);
+    *out_stream = json_true(json_get(root, "stream"));
     return true;
+}
+
+struct span outline_no_route(struct arena *a, struct span model)
+{
+    return arena_printf(a,
+                        "model: %.*s: no chain is configured for this model; add one under "
+                        "`models:` (match: \"*\" takes every name).",
+                        SPAN_FMT(span_take(model, 200)));
+}
+
+/* The canonical conversation is read only when some target needs a translation. */
+static bool read_outline(struct exchange *x)
+{
+    struct outline_fault fault;
+    if (!outline_read(x->arena, request_body(x->request), &x->doc, &x->model, &x->stream, &fault)) {
+        refuse_request(x, fault.status, fault.text);
+        return false;
+    }
+    return x->model.len > 0 || !x->door->model_optional || take_default_model(x);
 }
 
 static bool find_route(struct exchange *x)
@@ -119,12 +147,7 @@ static bool find_route(struct exchange *x)
     x->route = x->relay->route_for(x->relay->ctx, x->request, name);
     if (x->route && x->route->count > 0)
         return true;
-    refuse_request(
-        x, 404,
-        arena_printf(x->arena,
-                     "model: %.*s: no chain is configured for this model; add one under `models:` "
-                     "(match: \"*\" takes every name).",
-                     SPAN_FMT(span_take(name, 200))));
+    refuse_request(x, 404, outline_no_route(x->arena, name));
     return false;
 }
 
@@ -168,7 +191,7 @@ void exchange_start(struct relay *relay, struct request *r, const struct dialect
     arena_on_free(a, free_buffers, x);
     request_set_data(r, x);
     relay->open++;
-    make_id(x);
+    request_id_make(relay->loop, x->id);
     if (!read_outline(x) || !find_route(x))
         return;
     budget_request(relay->budget, x->started);
@@ -208,7 +231,12 @@ static void nobody_left(struct exchange *x)
                                ? arena_printf(x->arena, "%.*s: %.*s", SPAN_FMT(x->unfit.param),
                                               SPAN_FMT(x->unfit.text))
                                : x->unfit.text;
-        refuse_request(x, 400, text);
+        struct chat_error e = {.status = 400,
+                               .type = SPAN("invalid_request_error"),
+                               .param = x->unfit.param,
+                               .message = text};
+        answer_error(x, &e, 0);
+        exchange_finish(x, OUTCOME_CLIENT_ERROR);
         return;
     }
     if (x->clean.asked) {

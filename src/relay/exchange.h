@@ -133,6 +133,9 @@ struct relay {
     /* Whom to try for a model (decoded name). NULL: nobody is configured for it. The route must
      * live as long as the request's arena: register what holds it with arena_on_free. */
     const struct relay_route *(*route_for)(void *ctx, struct request *r, struct span model);
+    /* The model of a request that names none, at a door where that is allowed: raw JSON string
+     * content, with the request's routing; empty: there is none. NULL: none ever. */
+    struct span (*default_model)(void *ctx);
     void (*on_done)(void *ctx, const struct exchange_report *report);
     void *ctx;
     struct buf scratch; /* init with relay_init */

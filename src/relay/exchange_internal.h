@@ -13,6 +13,7 @@
 
 #define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
+#define REQUEST_ID_SIZE 32
 
 enum exchange_state {
     EX_IDLE,    /* between attempts; only while exchange.c decides */
@@ -171,8 +172,26 @@ struct exchange {
     usec started, deadline, ping_at, first_content, last_content, stall_max;
     struct exchange_attempt *attempts; /* grows in the arena: most exchanges need one */
     size_t attempt_count, attempt_cap;
-    char id[32];
+    char id[REQUEST_ID_SIZE];
 };
+
+/* exchange.c: also for errands */
+void request_id_make(struct loop *loop, char out[REQUEST_ID_SIZE]);
+struct outline_fault {
+    int status;
+    struct span text;
+};
+/* Reads just what routing needs of a body. model: raw, empty where it names none. False: *out_fault
+ * says what the caller did wrong. */
+bool outline_read(struct arena *a, struct span body, struct json_doc *doc, struct span *out_model,
+                  bool *out_stream, struct outline_fault *out_fault);
+struct span outline_no_route(struct arena *a, struct span model); /* what a 404 says; decoded */
+
+/* attempt.c: headers that pass on; also for errands */
+bool attempt_forwards_field(struct span name, bool rewritten); /* of the client's */
+/* Of the upstream's head, which ends with its call-back: copies. Returns how many. */
+size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
+                           const struct http_field **out);
 
 /* attempt.c */
 void attempt_begin(struct exchange *x, size_t link);

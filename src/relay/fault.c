@@ -5,33 +5,40 @@
 
 #define STATUS(name, status, type, message, help)                                                  \
     {                                                                                              \
-        name, FAULT_STATUS, status, type, message, NULL, NULL, help                                \
+        name, FAULT_STATUS, status, type, message, NULL, NULL, help, false                         \
+    }
+
+/* What only a stand-in does; `legal`: nobody may see any harm. */
+#define AT_STANDIN(name_, kind_, help_)                                                            \
+    {                                                                                              \
+        .name = (name_), .kind = (kind_), .help = (help_), .standin_only = true                    \
     }
 
 const struct fault_row fault_rows[] = {
     {"refused", FAULT_REFUSED, 0, NULL, NULL, NULL, NULL,
-     "connections are refused; needs for=DUR to come back"},
+     "connections are refused; needs for=DUR to come back", false},
     {"reset", FAULT_RESET, 0, NULL, NULL, NULL, NULL,
-     "the request is read, then the connection is reset"},
-    {"silent", FAULT_SILENT, 0, NULL, NULL, NULL, NULL, "the request is read and never answered"},
-    {"headers-only", FAULT_HEADERS_ONLY, 0, NULL, NULL, NULL, NULL,
-     "200 and headers, then nothing"},
+     "the request is read, then the connection is reset", false},
+    {"silent", FAULT_SILENT, 0, NULL, NULL, NULL, NULL, "the request is read and never answered",
+     false},
+    {"headers-only", FAULT_HEADERS_ONLY, 0, NULL, NULL, NULL, NULL, "200 and headers, then nothing",
+     false},
     {"pings-only", FAULT_PINGS_ONLY, 0, NULL, NULL, NULL, NULL,
-     "200 and keep-alives for ever, no content"},
+     "200 and keep-alives for ever, no content", false},
     STATUS("400", 400, "invalid_request_error", "messages: text content blocks must be non-empty",
            "the caller's fault"),
     {"401", FAULT_STATUS, 401, "authentication_error", "invalid x-api-key", "invalid_api_key", NULL,
-     "key bad"},
+     "key bad", false},
     STATUS("402", 402, "billing_error", "Your account has a billing problem.", "payment required"),
     STATUS("403", 403, "permission_error",
            "Your API key does not have permission to use this resource.", "no permission"),
     {"404", FAULT_STATUS, 404, "not_found_error", "model: not-here", "model_not_found", NULL,
-     "model gone"},
+     "model gone", false},
     STATUS("408", 408, "timeout_error", "Request timed out", "request timeout"),
     STATUS("409", 409, "conflict_error", "Conflict", "conflict"),
     STATUS("413", 413, "request_too_large", "Request exceeds the maximum size", "too large"),
     {"429", FAULT_STATUS, 429, "rate_limit_error", "This request would exceed your rate limit.",
-     "rate_limit_exceeded", "requests", "rate limited"},
+     "rate_limit_exceeded", "requests", "rate limited", false},
     STATUS("500", 500, "api_error", "Internal server error", "internal error"),
     STATUS("502", 502, "api_error", "Bad gateway", "bad gateway"),
     STATUS("503", 503, "api_error", "Service unavailable", "unavailable"),
@@ -46,22 +53,45 @@ const struct fault_row fault_rows[] = {
            "400: credit used up"),
     {"spend-limit", FAULT_STATUS, 429, "rate_limit_error",
      "You have reached your specified API usage limits.", "insufficient_quota",
-     "insufficient_quota", "429 without a way back"},
-    {"html", FAULT_HTML, 200, NULL, NULL, NULL, NULL, "200 with an HTML page"},
-    {"html-503", FAULT_HTML_STATUS, 503, NULL, NULL, NULL, NULL, "503 with an HTML page"},
+     "insufficient_quota", "429 without a way back", false},
+    {"context", FAULT_STATUS, 400, "invalid_request_error",
+     "prompt is too long: 250000 tokens > 200000 maximum", "context_length_exceeded", NULL,
+     "400: longer than the context", false},
+    {"html", FAULT_HTML, 200, NULL, NULL, NULL, NULL, "200 with an HTML page", false},
+    {"html-503", FAULT_HTML_STATUS, 503, NULL, NULL, NULL, NULL, "503 with an HTML page", false},
     {"error-first", FAULT_ERROR_FIRST, 529, "overloaded_error", "Overloaded", NULL, NULL,
-     "200, first event is an error"},
+     "200, first event is an error", false},
     {"error-after-start", FAULT_ERROR_AFTER_START, 529, "overloaded_error", "Overloaded", NULL,
-     NULL, "200, message_start, then an error event"},
+     NULL, "200, message_start, then an error event", false},
     {"error", FAULT_ERROR, 529, "overloaded_error", "Overloaded", NULL, NULL,
-     "@K: an error event after K deltas"},
-    {"cut", FAULT_CUT, 0, NULL, NULL, NULL, NULL, "@K: FIN after K events, no terminal event"},
-    {"cut-bytes", FAULT_CUT_BYTES, 0, NULL, NULL, NULL, NULL, "@B: FIN after B bytes of the body"},
-    {"rst", FAULT_RST, 0, NULL, NULL, NULL, NULL, "@K: reset after K events"},
+     "@K: an error event after K deltas", false},
+    {"cut", FAULT_CUT, 0, NULL, NULL, NULL, NULL, "@K: FIN after K events, no terminal event",
+     false},
+    {"cut-bytes", FAULT_CUT_BYTES, 0, NULL, NULL, NULL, NULL, "@B: FIN after B bytes of the body",
+     false},
+    {"rst", FAULT_RST, 0, NULL, NULL, NULL, NULL, "@K: reset after K events", false},
     {"stall", FAULT_STALL, 0, NULL, NULL, NULL, NULL,
-     "@K: nothing more after K events, connection open"},
-    {"garbage", FAULT_GARBAGE, 0, NULL, NULL, NULL, NULL, "@K: a malformed event after K events"},
-    {"slow-first", FAULT_SLOW_FIRST, 0, NULL, NULL, NULL, NULL, "=DUR: the first event comes late"},
+     "@K: nothing more after K events, connection open", false},
+    {"garbage", FAULT_GARBAGE, 0, NULL, NULL, NULL, NULL, "@K: a malformed event after K events",
+     false},
+    {"slow-first", FAULT_SLOW_FIRST, 0, NULL, NULL, NULL, NULL, "=DUR: the first event comes late",
+     false},
+    AT_STANDIN("slow", FAULT_SLOW, "=DUR: each word comes so long after the one before it"),
+    AT_STANDIN("empty", FAULT_EMPTY, "200 with nothing in it"),
+    {"error-200", FAULT_ERROR_200, 200, "overloaded_error", "Overloaded", NULL, NULL,
+     "200 with an error as its JSON body", true},
+    AT_STANDIN("gzip", FAULT_GZIP, "200, compressed though identity was asked for"),
+    AT_STANDIN("cut-line", FAULT_CUT_LINE, "@K: FIN in the middle of the event behind K"),
+    AT_STANDIN("cut-char", FAULT_CUT_CHAR,
+               "@K: FIN inside a character, in the first delta behind K events"),
+    AT_STANDIN("cut-tool", FAULT_CUT_TOOL, "FIN in the middle of a tool call's input"),
+    AT_STANDIN("unknown-event", FAULT_UNKNOWN_EVENT,
+               "@K: an event of a new kind after K events (legal)"),
+    AT_STANDIN("long-line", FAULT_LONG_LINE, "@K: a comment of 100 KB after K events (legal)"),
+    AT_STANDIN("crlf", FAULT_CRLF, "lines end with CR LF (legal)"),
+    AT_STANDIN("one-byte", FAULT_ONE_BYTE, "each byte is sent by itself (legal)"),
+    AT_STANDIN("hang-up", FAULT_HANG_UP,
+               "the connection is closed behind each answer, unannounced (legal)"),
 };
 const size_t fault_row_count = ARRAY_LEN(fault_rows);
 
@@ -129,9 +159,11 @@ static enum err read_head(struct span head, struct fault *f)
     f->row = row_named(name);
     if (!f->row)
         return ERR_NOT_FOUND;
-    if (f->row->kind == FAULT_SLOW_FIRST)
+    if (f->row->kind == FAULT_SLOW_FIRST || f->row->kind == FAULT_SLOW)
         return separator == '=' ? duration_parse(argument, &f->delay) : ERR_SYNTAX;
-    return !argument.at ? ERR_OK : separator == '@' ? span_u64(argument, &f->at) : ERR_SYNTAX;
+    if (!argument.at)
+        return ERR_OK;
+    return separator == '@' && f->row->help[0] == '@' ? span_u64(argument, &f->at) : ERR_SYNTAX;
 }
 
 enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why)

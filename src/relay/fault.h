@@ -21,7 +21,19 @@ enum fault_kind {
     FAULT_RST,
     FAULT_STALL,
     FAULT_GARBAGE,
-    FAULT_SLOW_FIRST
+    FAULT_SLOW_FIRST,
+    FAULT_SLOW,
+    FAULT_EMPTY,
+    FAULT_ERROR_200,
+    FAULT_GZIP,
+    FAULT_CUT_LINE,
+    FAULT_CUT_CHAR,
+    FAULT_CUT_TOOL,
+    FAULT_UNKNOWN_EVENT,
+    FAULT_LONG_LINE,
+    FAULT_CRLF,
+    FAULT_ONE_BYTE,
+    FAULT_HANG_UP
 };
 
 struct fault_row {
@@ -31,6 +43,7 @@ struct fault_row {
     const char *type, *message;   /* Anthropic's words */
     const char *code, *chat_type; /* OpenAI's; NULL = by status */
     const char *help;
+    bool standin_only; /* the gateway itself does not commit it */
 };
 extern const struct fault_row fault_rows[];
 extern const size_t fault_row_count;
@@ -42,11 +55,11 @@ struct fault {
     int64_t retry_after; /* seconds; -1 = header not sent */
     int64_t times;       /* left; -1 = for ever */
     usec until;          /* loop time; USEC_NEVER = for ever */
-    usec delay;          /* slow-first */
+    usec delay;          /* slow-first, slow */
     uint64_t committed;
 };
 
-/* Reads NAME[@K][:PERCENT%][,retry-after=S][,for=DUR][,times=N] and, for slow-first, =DUR. out_why:
- * static sentence. */
+/* Reads NAME[@K][:PERCENT%][,retry-after=S][,for=DUR][,times=N] and, for slow and slow-first, =DUR.
+ * out_why: static sentence. */
 enum err fault_parse(struct span text, usec now, struct fault *out, const char **out_why);
 enum err duration_parse(struct span text, usec *out); /* 300ms, 2s, 1m */

@@ -44,6 +44,9 @@ enum err fault_order_make(const struct fault_wish *w, struct fault_order *out, c
         return ERR_INVALID;
     if (fault_parse(w->spec, 0, &o.fault, out_why) != ERR_OK)
         return ERR_INVALID;
+    *out_why = "only the stand-in commits this fault, not a gateway";
+    if (o.fault.row->standin_only)
+        return ERR_INVALID;
     *out_why = "the fault has its own share or end: percent and lease_ms say these here";
     if (o.fault.percent != 100 || o.fault.times != -1 || o.fault.until != USEC_NEVER)
         return ERR_INVALID;

@@ -130,6 +130,10 @@ static const char *const going_on[] = {
     "left off",
     "the rest",
     "picking up",
+    "remain",
+    "\xE5\x89\xA9" /* 剩 */,
+    "\xE4\xBD\x99\xE4\xB8\x8B" /* 余下 */,
+    "\xE5\x85\xB6\xE4\xBD\x99" /* 其余 */,
     "\xE7\xBB\xAD" /* 续 */,
     "\xE6\x8E\xA5" /* 接 */,
 };

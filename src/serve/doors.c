@@ -4,40 +4,88 @@
  * configured the listener is loopback only, and the Host must be an address or `localhost`: a web
  * page that rebinds its own name to 127.0.0.1 gets nothing (reliability.md 3.9). */
 #include "base/span.h"
-#include "json/json_write.h"
+#include "relay/errand.h"
 #include "serve/keys.h"
+#include "serve/models.h"
 #include "serve/worker.h"
 
-struct door {
+enum door_kind { DOOR_TALK, DOOR_COUNT, DOOR_EMBEDDINGS, DOOR_MODELS };
+
+/* One row each. Behind which base URLs a door stands is door_path's matter. */
+static const struct door {
     const char *path;
+    enum door_kind kind;
     const struct dialect *dialect;
+} doors[] = {
+    {"/messages", DOOR_TALK, &dialect_anthropic},
+    {"/messages/count_tokens", DOOR_COUNT, &dialect_count_tokens},
+    {"/complete", DOOR_TALK, &dialect_complete},
+    {"/chat/completions", DOOR_TALK, &dialect_openai_chat},
+    {"/completions", DOOR_TALK, &dialect_completions},
+    {"/embeddings", DOOR_EMBEDDINGS, &dialect_embeddings},
+    {"/models", DOOR_MODELS, &dialect_anthropic},
 };
 
-static const struct door doors[] = {
-    {"/v1/messages", &dialect_anthropic},           {"/messages", &dialect_anthropic},
-    {"/v1/v1/messages", &dialect_anthropic},        {"/anthropic/v1/messages", &dialect_anthropic},
-    {"/v1/chat/completions", &dialect_openai_chat}, {"/chat/completions", &dialect_openai_chat},
-    {"/v1/completions", &dialect_completions},      {"/completions", &dialect_completions},
-};
-
-static const struct dialect *door_for(struct span path)
+/* Clients put what they take for their base URL before a door's path: with /v1, without it, twice,
+ * or with the provider's name (DESIGN.md section 3). What is left names the door. */
+static struct span door_path(struct span path)
 {
+    static const struct span before[] = {SPAN_INIT("/anthropic/"), SPAN_INIT("/v1/"),
+                                         SPAN_INIT("/v1/")};
+    for (size_t i = 0; i < ARRAY_LEN(before); i++)
+        if (span_starts(path, before[i]))
+            path = span_drop(path, before[i].len - 1);
+    return path.len > 1 && span_ends(path, SPAN("/")) ? span_take(path, path.len - 1) : path;
+}
+
+static const struct door *door_for(struct span path)
+{
+    path = door_path(path);
     for (size_t i = 0; i < ARRAY_LEN(doors); i++)
-        if (span_is(path, doors[i].path))
-            return doors[i].dialect;
+        if (span_is(path, doors[i].path) ||
+            (doors[i].kind == DOOR_MODELS && span_starts(path, SPAN("/models/"))))
+            return &doors[i];
     return NULL;
+}
+
+/* The door whose name is somewhere in the path: what was meant, most likely. */
+static const struct door *door_near(struct span path)
+{
+    const struct door *best = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++)
+        if (span_search(path, span_from(doors[i].path)) >= 0 &&
+            (!best || strlen(doors[i].path) > strlen(best->path)))
+            best = &doors[i];
+    return best;
 }
 
 /* Which envelope an error on this path should have. */
 static const struct dialect *likely_dialect(struct span path)
 {
-    const struct dialect *d = door_for(path);
+    const struct door *d = door_for(path);
+    if (!d)
+        d = door_near(path);
     if (d)
-        return d;
+        return d->dialect;
     bool openai =
         span_search(path, SPAN("chat")) >= 0 || span_search(path, SPAN("completions")) >= 0 ||
         span_search(path, SPAN("responses")) >= 0 || span_search(path, SPAN("embeddings")) >= 0;
     return openai ? &dialect_openai_chat : &dialect_anthropic;
+}
+
+/* The list of models has one path in both APIs: headers tell them apart. */
+static bool speaks_claude(const struct http_head *head)
+{
+    return http_field_get(head, "anthropic-version").at || http_field_get(head, "x-api-key").at;
+}
+
+static const struct dialect *dialect_of_caller(const struct request *r)
+{
+    const struct door *d = door_for(request_path(r));
+    bool named = span_starts(request_path(r), SPAN("/anthropic/"));
+    if (d && d->kind == DOOR_MODELS && !named && !speaks_claude(request_head(r)))
+        return &dialect_openai_chat;
+    return likely_dialect(request_path(r));
 }
 
 /* ---- who may come in ---- */
@@ -101,74 +149,40 @@ static void reply_json(struct request *r, struct span body)
     reply_whole(r, 200, &type, 1, body);
 }
 
-static void write_model(struct json_out *j, const char *id, bool anthropic)
-{
-    jw_object(j);
-    jw_key(j, "id");
-    jw_cstr(j, id);
-    jw_key(j, anthropic ? "type" : "object");
-    jw_cstr(j, "model");
-    jw_key(j, anthropic ? "display_name" : "owned_by");
-    jw_cstr(j, anthropic ? id : "hotspare");
-    if (anthropic) {
-        jw_key(j, "created_at");
-        jw_cstr(j, "1970-01-01T00:00:00Z");
-    } else {
-        jw_key(j, "created");
-        jw_i64(j, 0);
-    }
-    jw_object_end(j);
-}
-
-/* Names that are sure to be answered: exact matches, and the models the chains name. */
-static void list_models(struct worker *w, struct json_out *j, bool anthropic)
+static void models_door(struct worker *w, struct request *r, const struct dialect *d)
 {
     const struct config *c = routing_snapshot(w->routing)->config;
-    jw_key(j, "data");
-    jw_array(j);
-    for (size_t i = 0; i < c->route_count; i++) {
-        const struct config_route *route = &c->routes[i];
-        if (!strpbrk(route->match, "*?["))
-            write_model(j, route->match, anthropic);
-        for (size_t k = 0; k < route->link_count; k++)
-            if (route->links[k].model &&
-                config_route_for(c, span_from(route->links[k].model)) == route)
-                write_model(j, route->links[k].model, anthropic);
-    }
-    jw_array_end(j);
-}
-
-static void models_door(struct worker *w, struct request *r)
-{
-    bool anthropic = http_field_get(request_head(r), "anthropic-version").at != NULL;
-    struct pieces body;
-    pieces_init(&body, request_arena(r));
-    struct json_out j;
-    json_out_pieces(&j, &body);
-    jw_object(&j);
-    list_models(w, &j, anthropic);
-    if (anthropic) {
-        jw_key(&j, "has_more");
-        jw_bool(&j, false);
-    } else {
-        jw_key(&j, "object");
-        jw_cstr(&j, "list");
-    }
-    jw_object_end(&j);
-    reply_json(r, pieces_flatten(&body, request_arena(r)));
+    struct span id = span_drop(door_path(request_path(r)), strlen("/models/")), body;
+    struct models_fault fault;
+    if (models_answer(c, d->claude_api, id, request_query(r), request_arena(r), &body, &fault))
+        reply_json(r, body);
+    else
+        exchange_refuse(r, d, fault.status, NULL, fault.text);
 }
 
 static void wrong_path(struct request *r)
 {
     struct span path = request_path(r);
-    const struct dialect *d = likely_dialect(path);
-    struct span text = arena_printf(request_arena(r),
-                                    "There is nothing at %.*s. This is Hotspare: POST /v1/messages "
-                                    "(Claude), /v1/chat/completions or "
-                                    "/v1/completions (OpenAI); GET /v1/models. A Claude base URL "
-                                    "ends before /v1, an OpenAI one with /v1.",
-                                    SPAN_FMT(span_take(path, 200)));
-    exchange_refuse(r, d, 404, NULL, text);
+    const struct door *near = door_near(path);
+    struct span meant =
+        near ? arena_printf(request_arena(r), " Did you mean /v1%s?", near->path) : SPAN_EMPTY;
+    struct span text =
+        arena_printf(request_arena(r),
+                     "There is nothing at %.*s.%.*s This is Hotspare: POST /v1/messages, "
+                     "/v1/messages/count_tokens or /v1/complete (Claude), /v1/chat/completions, "
+                     "/v1/completions or /v1/embeddings (OpenAI); GET /v1/models. A Claude base "
+                     "URL ends before /v1, an OpenAI one with /v1.",
+                     SPAN_FMT(span_take(path, 200)), SPAN_FMT(meant));
+    exchange_refuse(r, dialect_of_caller(r), 404, NULL, text);
+}
+
+static void wrong_method(struct request *r, const struct door *door)
+{
+    struct span method = request_head(r)->method;
+    exchange_refuse(r, dialect_of_caller(r), 405, "invalid_request_error",
+                    arena_printf(request_arena(r), "%.*s is not served here: send %s /v1%s.",
+                                 SPAN_FMT(span_take(method, 20)),
+                                 door->kind == DOOR_MODELS ? "GET" : "POST", door->path));
 }
 
 /* ---- the handler ---- */
@@ -179,11 +193,25 @@ static void release_routing(void *object)
 }
 
 /* Also while draining: what got in before the listeners closed is answered. */
-static void open_exchange(struct worker *w, struct request *r, const struct dialect *d,
-                          const char *client_key)
+static void open_door(struct worker *w, struct request *r, const struct door *door,
+                      const char *client_key)
 {
+    const char *name = client_key[0] ? client_key : NULL;
     arena_on_free(request_arena(r), release_routing, routing_ref(w->routing));
-    exchange_start(&w->relay, r, d, client_key[0] ? client_key : NULL);
+    switch (door->kind) {
+    case DOOR_TALK:
+        exchange_start(&w->relay, r, door->dialect, name);
+        break;
+    case DOOR_COUNT:
+        errand_count_tokens(&w->relay, r, name);
+        break;
+    case DOOR_EMBEDDINGS:
+        errand_embeddings(&w->relay, r, name);
+        break;
+    case DOOR_MODELS:
+        models_door(w, r, dialect_of_caller(r));
+        break;
+    }
 }
 
 static void on_request(void *ctx, struct request *r)
@@ -191,38 +219,44 @@ static void on_request(void *ctx, struct request *r)
     struct worker *w = ctx;
     const struct http_head *head = request_head(r);
     struct span path = request_path(r);
-    const struct dialect *d = door_for(path);
+    const struct door *door = door_for(path);
     bool get = span_is(head->method, "GET") || span_is(head->method, "HEAD");
     const char *client_key = NULL;
     request_set_data(r, NULL);
     if (get && (span_is(path, "/") || span_is(path, "/api/hello"))) {
         reply_json(r, SPAN("{\"hotspare\":\"" HOTSPARE_VERSION "\"}\n"));
-    } else if (!(client_key = admit(w, r, likely_dialect(path)))) {
+    } else if (!(client_key = admit(w, r, dialect_of_caller(r)))) {
         return;
-    } else if (get && span_is(path, "/v1/models")) {
-        models_door(w, r);
-    } else if (!d) {
+    } else if (!door) {
         wrong_path(r);
-    } else if (!span_is(head->method, "POST")) {
-        exchange_refuse(r, d, 405, "invalid_request_error", SPAN("Use POST here."));
+    } else if (door->kind == DOOR_MODELS ? !get : !span_is(head->method, "POST")) {
+        wrong_method(r, door);
     } else {
-        open_exchange(w, r, d, client_key);
+        open_door(w, r, door, client_key);
     }
+}
+
+static bool is_errand(const struct request *r)
+{
+    const struct door *door = door_for(request_path(r));
+    return door && (door->kind == DOOR_COUNT || door->kind == DOOR_EMBEDDINGS);
 }
 
 static void on_gone(void *ctx, struct request *r)
 {
     (void)ctx;
-    if (request_data(r))
-        exchange_client_gone(r);
-    else
+    if (!request_data(r))
         reply_abort(r);
+    else if (is_errand(r))
+        errand_client_gone(r);
+    else
+        exchange_client_gone(r);
 }
 
 static void on_drained(void *ctx, struct request *r)
 {
     (void)ctx;
-    if (request_data(r))
+    if (request_data(r) && !is_errand(r))
         exchange_client_drained(r);
 }
 

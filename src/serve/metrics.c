@@ -35,6 +35,7 @@ static const char *const loss_names[] = {LOSSY_CACHE_CONTROL,
                                          LOSSY_TOOL_NAME,
                                          LOSSY_PARALLEL_TOOLS,
                                          LOSSY_CONTEXT_MANAGEMENT,
+                                         LOSSY_TOKEN_COUNT,
                                          LOSSY_OTHER};
 static_assert(ARRAY_LEN(loss_names) <= 32, "metrics.loss has 32 rows");
 

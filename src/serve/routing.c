@@ -7,6 +7,7 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "relay/access_token.h"
+#include "serve/models.h"
 #include "serve/worker.h"
 
 struct routing {
@@ -16,6 +17,7 @@ struct routing {
     struct relay_target *targets;
     struct access_token **tokens; /* one per target; NULL where it needs none */
     struct relay_route *routes;
+    struct span default_model;
 };
 
 static struct span secret_span(const struct config_secret *s)
@@ -194,6 +196,7 @@ struct routing *routing_new(struct snapshot *s, struct worker *w)
         make_target(r, i, w);
     for (size_t i = 0; i < s->config->route_count; i++)
         make_route(r, i);
+    r->default_model = json_content(&r->arena, models_default(s->config));
     return r;
 }
 
@@ -225,4 +228,9 @@ const struct relay_route *routing_find(struct routing *r, struct span model)
 struct snapshot *routing_snapshot(const struct routing *r)
 {
     return r->snapshot;
+}
+
+struct span routing_default_model(const struct routing *r)
+{
+    return r->default_model;
 }

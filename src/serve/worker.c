@@ -77,6 +77,12 @@ static const struct relay_route *route_for(void *ctx, struct request *r, struct 
     return routing_find(w->routing, model);
 }
 
+static struct span default_model(void *ctx)
+{
+    struct worker *w = ctx;
+    return routing_default_model(w->routing);
+}
+
 static uint16_t row_of(void *ctx, const char *target)
 {
     const struct snapshot *s = ctx;
@@ -165,6 +171,7 @@ static void make_relay(struct worker *w)
                               .learned = &w->service->learned,
                               .faults = &w->service->faults,
                               .route_for = route_for,
+                              .default_model = default_model,
                               .on_done = on_done,
                               .ctx = w};
     relay_init(&w->relay);

@@ -48,6 +48,8 @@ void routing_unref(struct routing *r);
 struct routing *routing_ref(struct routing *r);
 const struct relay_route *routing_find(struct routing *r, struct span model);
 struct snapshot *routing_snapshot(const struct routing *r);
+/* For requests that may leave it out: the first that the configuration names; raw, or empty. */
+struct span routing_default_model(const struct routing *r);
 
 /* doors.c, admin.c: the handlers; ctx is the worker. */
 extern const struct server_handler doors_handler, admin_handler;

@@ -36,8 +36,8 @@ static int usage(FILE *to, int status)
         "                       with any other, as the newest Claude models do\n"
         "  --preface N          words before a planned tool call (default 0)\n"
         "  --resume STYLE       how an answer that another began is taken up: exact (default),\n"
-        "                       echo, restart, repeat[=WORDS], lead-in, refuse (400 unless asked\n"
-        "                       in words)\n"
+        "                       echo, restart, repeat[=WORDS], lead-in[=zh], refuse (400 unless\n"
+        "                       asked in words)\n"
         "  --rate N             words per second; 0 = as fast as possible (default)\n"
         "  --first-token DUR    wait before the first event (300ms, 2s)\n"
         "  --tool NAME=JSON     call this tool with this input when it is offered and not "
@@ -408,6 +408,14 @@ static int run(struct standin *s, bool json)
     return 0;
 }
 
+static const char *why_no_fault(const char *spec)
+{
+    struct fault ignored;
+    const char *why;
+    bool good = fault_parse(span_from(spec), 0, &ignored, &why) == ERR_OK;
+    return good ? "too many faults at once" : why;
+}
+
 int standin_main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", required_argument, NULL, 'l'},
@@ -445,9 +453,9 @@ int standin_main(int argc, char **argv)
         else if (c == '?')
             status = usage(stderr, EXIT_USAGE);
         else if (!take_option(&s, c, optarg)) {
-            (void)fprintf(stderr,
-                          "hotspare standin: --%s %s: not a value this option takes; see --help\n",
-                          options[at].name, optarg);
+            (void)fprintf(stderr, "hotspare standin: --%s %s: %s\n", options[at].name, optarg,
+                          c == 'f' ? why_no_fault(optarg)
+                                   : "not a value this option takes; see --help");
             status = EXIT_USAGE;
         }
     }

@@ -205,7 +205,7 @@ static const char *complaint(struct answer *a, struct json root)
 
 /* ---- ending ---- */
 
-static void over(struct answer *a)
+void answer_over(struct answer *a)
 {
     loop_timer_cancel(a->standin->loop, &a->timer);
     request_set_data(a->request, NULL);
@@ -214,13 +214,16 @@ static void over(struct answer *a)
 
 static void end_answer(struct answer *a)
 {
-    over(a);
-    reply_end(a->request);
+    answer_over(a);
+    if (a->fault && a->fault->row->kind == FAULT_HANG_UP)
+        reply_end_close(a->request);
+    else
+        reply_end(a->request);
 }
 
 static void cut_answer(struct answer *a, bool reset)
 {
-    over(a);
+    answer_over(a);
     if (reset)
         reply_abort(a->request);
     else
@@ -238,7 +241,7 @@ static void reply_json(struct answer *a, int status, struct span body, int64_t r
     if (retry_after >= 0)
         len = snprintf(seconds, sizeof seconds, "%lld", (long long)retry_after);
     fields[2] = (struct http_field){SPAN("retry-after"), {seconds, (size_t)len}};
-    over(a);
+    answer_over(a);
     reply_whole(a->request, status, fields, len ? 3 : 2, body);
 }
 
@@ -256,7 +259,7 @@ static void reply_error(struct answer *a, int status, const struct fault_row *ro
 static void reply_html(struct answer *a, int status)
 {
     struct http_field type = {SPAN("content-type"), SPAN("text/html; charset=utf-8")};
-    over(a);
+    answer_over(a);
     reply_whole(a->request, status, &type, 1,
                 SPAN("<!doctype html><html><head><title>Attention "
                      "required</title></head><body>blocked</body></html>"));
@@ -310,6 +313,16 @@ static bool fault_strikes(struct answer *a, struct buf *out)
     case FAULT_RST:
     case FAULT_STALL:
         return a->events >= k;
+    case FAULT_CUT_LINE:
+    case FAULT_CUT_CHAR:
+        return a->events >= k && odd_cut_event(a, out);
+    case FAULT_CUT_TOOL:
+        return odd_inside_tool(a);
+    case FAULT_UNKNOWN_EVENT:
+    case FAULT_LONG_LINE:
+        if (a->events >= k && !a->was_odd)
+            odd_write(a, out);
+        return false;
     case FAULT_CUT_BYTES:
         if (a->bytes + out->len < k)
             return false;
@@ -325,6 +338,9 @@ static void strike(struct answer *a)
     switch (a->fault->row->kind) {
     case FAULT_CUT:
     case FAULT_CUT_BYTES:
+    case FAULT_CUT_LINE:
+    case FAULT_CUT_CHAR:
+    case FAULT_CUT_TOOL:
         cut_answer(a, false);
         break;
     case FAULT_RST:
@@ -337,7 +353,7 @@ static void strike(struct answer *a)
     }
 }
 
-static bool add_event(struct answer *a, struct buf *out)
+bool answer_add_event(struct answer *a, struct buf *out)
 {
     if (!write_next_event(a, out))
         return false;
@@ -348,6 +364,8 @@ static bool add_event(struct answer *a, struct buf *out)
 
 static usec pace(const struct answer *a)
 {
+    if (fault_is(a, FAULT_SLOW))
+        return a->fault->delay;
     return a->standin->rate ? USEC_PER_SEC / (usec)a->standin->rate : 0;
 }
 
@@ -361,13 +379,13 @@ static void give(struct answer *a)
     do {
         struck = fault_strikes(a, &out);
         if (!struck)
-            more = add_event(a, &out);
+            more = answer_add_event(a, &out);
     } while (!struck && more && (pace(a) ? !a->is_delta : out.len < REPLY_HIGH_WATER));
     if (fault_is(a, FAULT_CUT_BYTES) && !struck)
         struck = fault_strikes(a, &out);
     start_stream(a);
     a->bytes += out.len;
-    reply_body(a->request, buf_span(&out));
+    odd_send(a, buf_span(&out));
     buf_deinit(&out);
     if (struck)
         strike(a);
@@ -379,9 +397,24 @@ static void give(struct answer *a)
         loop_timer_in(a->standin->loop, &a->timer, pace(a), on_tick);
 }
 
+static void give_gathered(struct answer *a)
+{
+    struct buf out;
+    buf_init(&out, GATHER_MAX);
+    while (answer_add_event(a, &out))
+        continue;
+    struct span all = arena_copy(request_arena(a->request), buf_span(&out));
+    buf_deinit(&out);
+    odd_reply(a, all);
+}
+
 static void on_tick(struct timer *t)
 {
     struct answer *a = CONTAINER_OF(t, struct answer, timer);
+    if (odd_is_gathered(a)) {
+        give_gathered(a);
+        return;
+    }
     if (!fault_is(a, FAULT_PINGS_ONLY)) {
         give(a);
         return;
@@ -406,7 +439,7 @@ void answer_drained(struct answer *a)
 void answer_gone(struct answer *a)
 {
     a->standin->stats.aborted++;
-    over(a);
+    answer_over(a);
 }
 
 /* ---- whole ---- */
@@ -417,13 +450,25 @@ static void reply_half(struct answer *a, struct span body)
     struct http_field type = {SPAN("content-type"), SPAN("application/json")};
     size_t half = fault_is(a, FAULT_CUT_BYTES) && a->fault->at < body.len ? (size_t)a->fault->at
                                                                           : body.len / 2;
-    reply_start(a->request, 200, &type, 1, (int64_t)body.len);
-    reply_body(a->request, span_take(body, fault_is(a, FAULT_HEADERS_ONLY) ? 0 : half));
+    struct span part = fault_is(a, FAULT_CUT_CHAR) || fault_is(a, FAULT_CUT_TOOL)
+                           ? odd_cut_whole(a, body)
+                           : span_take(body, fault_is(a, FAULT_HEADERS_ONLY) ? 0 : half);
+    reply_start(a->request, 200, &type, 1,
+                (int64_t)(body.len > part.len ? body.len : part.len + 1));
+    reply_body(a->request, part);
     reply_flush(a->request);
-    if (fault_is(a, FAULT_CUT) || fault_is(a, FAULT_CUT_BYTES))
+    if (fault_is(a, FAULT_CUT) || fault_is(a, FAULT_CUT_BYTES) || fault_is(a, FAULT_CUT_LINE) ||
+        fault_is(a, FAULT_CUT_CHAR) || fault_is(a, FAULT_CUT_TOOL))
         cut_answer(a, false);
     else if (fault_is(a, FAULT_RST))
         cut_answer(a, true);
+}
+
+/* Faults that a whole answer does not show, or only in its time. */
+static bool is_shown_whole(enum fault_kind k)
+{
+    return k == FAULT_SLOW_FIRST || k == FAULT_SLOW || k == FAULT_UNKNOWN_EVENT ||
+           k == FAULT_LONG_LINE || k == FAULT_CRLF;
 }
 
 static void give_whole(struct answer *a)
@@ -435,7 +480,9 @@ static void give_whole(struct answer *a)
     buf_deinit(&body);
     if (fault_is(a, FAULT_GARBAGE))
         reply_json(a, 200, span_take(text, text.len / 2), -1);
-    else if (a->fault && a->fault->row->kind != FAULT_SLOW_FIRST)
+    else if (odd_is_gathered(a) || fault_is(a, FAULT_ONE_BYTE) || fault_is(a, FAULT_HANG_UP))
+        odd_reply(a, text);
+    else if (a->fault && !is_shown_whole(a->fault->row->kind))
         reply_half(a, text);
     else
         reply_json(a, 200, text, -1);
@@ -456,7 +503,7 @@ static bool fail_early(struct answer *a)
         return false;
     switch (row->kind) {
     case FAULT_RESET:
-        over(a);
+        answer_over(a);
         reply_abort(a->request);
         return true;
     case FAULT_SILENT:
@@ -467,6 +514,17 @@ static bool fail_early(struct answer *a)
     case FAULT_HTML:
     case FAULT_HTML_STATUS:
         reply_html(a, row->status);
+        return true;
+    case FAULT_ERROR_200:
+        reply_error(a, row->status, row, row->type, row->message, -1);
+        return true;
+    case FAULT_EMPTY:
+        if (!a->stream) {
+            reply_json(a, 200, SPAN_EMPTY, -1);
+            return true;
+        }
+        start_stream(a);
+        end_answer(a);
         return true;
     case FAULT_ERROR_FIRST:
     case FAULT_ERROR_AFTER_START:
@@ -500,19 +558,22 @@ static bool fail_early(struct answer *a)
 
 /* The first fault that applies now. A copy: the control door may change the list while the answer
  * goes on. */
-static const struct fault *choose_fault(struct standin *s, struct arena *to)
+static const struct fault *choose_fault(struct answer *a)
 {
+    struct standin *s = a->standin;
+    bool calls = a->stop && strcmp(a->stop, "tool_use") == 0;
     usec now = loop_now(s->loop);
     for (size_t i = 0; i < s->fault_count; i++) {
         struct fault *f = &s->faults[i];
-        if (f->times == 0 || now > f->until || f->row->kind == FAULT_REFUSED)
+        if (f->times == 0 || now > f->until || f->row->kind == FAULT_REFUSED ||
+            (f->row->kind == FAULT_CUT_TOOL && !calls))
             continue;
         if (f->percent < 100 && loop_random_below(s->loop, 100) >= f->percent)
             continue;
         if (f->times > 0)
             f->times--;
         f->committed++;
-        struct fault *copy = arena_new(to, struct fault);
+        struct fault *copy = arena_new(request_arena(a->request), struct fault);
         *copy = *f;
         return copy;
     }
@@ -564,7 +625,6 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
     request_set_data(r, a);
     s->stats.requests++;
     s->stats.in_flight++;
-    a->fault = choose_fault(s, request_arena(r));
     bool good = json_parse(request_arena(r), request_body(r), NULL, &doc, NULL) == ERR_OK;
     const char *wrong = good ? complaint(a, json_root(&doc)) : "The request body is not valid JSON";
     if (good && !wrong) {
@@ -575,6 +635,7 @@ void answer_request(struct standin *s, struct request *r, enum speech speech)
         wrong = bind_thinking(a, json_root(&doc));
     if (good && !wrong)
         plan(a, json_root(&doc));
+    a->fault = choose_fault(a);
     remember(a);
     s->stats.streams += a->stream;
     if (fail_early(a))

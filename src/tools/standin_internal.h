@@ -40,6 +40,7 @@ struct standin {
     uint64_t preface; /* words before a tool call */
     enum resume_style resume;
     uint64_t resume_back; /* words said again */
+    bool resume_zh;       /* the lead-in is Chinese */
     usec first_token;
     struct tool_plan tools[STANDIN_TOOLS];
     size_t tool_count;
@@ -103,12 +104,29 @@ struct answer { /* in the request's arena */
     size_t part;
     uint64_t piece, events, deltas, bytes;
     bool pinged, is_delta; /* is_delta: the last event written carries content */
+    bool was_odd;          /* the legal oddity has been written */
 };
 
 /* standin_answer.c */
 void answer_request(struct standin *s, struct request *r, enum speech speech);
 void answer_gone(struct answer *a);
 void answer_drained(struct answer *a);
+void answer_over(struct answer *a); /* it is no longer under way; its request is the caller's */
+bool answer_add_event(struct answer *a, struct buf *out); /* false: there is none left */
+
+/* standin_odd.c: shapes of an answer that are rare, some of them legal */
+bool odd_is_gathered(const struct answer *a); /* all of it is needed before the first byte goes */
+/* The whole body, event stream or JSON, as this answer's fault has it; then its end. */
+void odd_reply(struct answer *a, struct span body);
+void odd_send(struct answer *a, struct span bytes); /* a piece of the stream */
+/* What goes between two events once its place is reached; nothing of it is content. */
+void odd_write(struct answer *a, struct buf *to);
+/* One more event, cut off in its middle, or the next delta, inside a character. False: there is
+ * none left. */
+bool odd_cut_event(struct answer *a, struct buf *to);
+/* A whole answer up to such a place: inside a character of its text, or inside a tool's input. */
+struct span odd_cut_whole(struct answer *a, struct span body);
+bool odd_inside_tool(const struct answer *a);
 
 /* standin_bind.c */
 /* Reads the history of a Messages request: NULL, or what a provider says of thinking it does not

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 static const char lead_in[] = "Sure! Continuing from where I left off:\n\n";
+static const char lead_in_zh[] = "好的，以下是剩余的内容：\n\n";
 
 enum err resume_parse(struct span text, struct standin *s)
 {
@@ -28,6 +29,9 @@ enum err resume_parse(struct span text, struct standin *s)
         s->resume = (enum resume_style)i;
         s->resume_back = 3;
         if (count.len == 0)
+            return ERR_OK;
+        s->resume_zh = s->resume == RESUME_LEAD_IN && span_is(count, "zh");
+        if (s->resume_zh)
             return ERR_OK;
         return s->resume == RESUME_REPEAT ? span_u64(count, &s->resume_back) : ERR_SYNTAX;
     }
@@ -100,10 +104,14 @@ static bool words_said(struct span said, uint64_t words, char rest[32], uint64_t
 static struct span last_words(struct span text, uint64_t count)
 {
     size_t at = text.len;
+    while (at > 0 && text.at[at - 1] == ' ')
+        at--;
     while (at > 0 && count > 0)
         if (text.at[--at] == ' ')
             count--;
-    return span_trim(span_drop(text, at));
+    while (at < text.len && text.at[at] == ' ')
+        at++;
+    return span_drop(text, at); /* with the blank at its end, if the text was cut behind one */
 }
 
 const char *resume_plan(struct answer *a, struct json root, uint64_t words)
@@ -122,9 +130,10 @@ const char *resume_plan(struct answer *a, struct json root, uint64_t words)
         return NULL;
     a->resumes = true;
     struct span before = s->resume == RESUME_ECHO || s->resume == RESUME_RESTART ? said
-                         : s->resume == RESUME_REPEAT  ? last_words(said, s->resume_back)
-                         : s->resume == RESUME_LEAD_IN ? SPAN(lead_in)
-                                                       : SPAN_EMPTY;
+                         : s->resume == RESUME_REPEAT ? last_words(said, s->resume_back)
+                         : s->resume == RESUME_LEAD_IN
+                             ? span_from(s->resume_zh ? lead_in_zh : lead_in)
+                             : SPAN_EMPTY;
     a->opening = arena_printf(arena, "%.*s%s", SPAN_FMT(before), rest);
     return NULL;
 }

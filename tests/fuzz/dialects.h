@@ -8,10 +8,8 @@
 #define FUZZ_INPUT_MAX 65536
 
 static const struct dialect *const fuzz_dialects[] = {
-    &dialect_anthropic,
-    &dialect_openai_chat,
-    &dialect_completions,
-    &dialect_gemini,
+    &dialect_anthropic, &dialect_openai_chat, &dialect_completions,
+    &dialect_gemini,    &dialect_complete,
 };
 
 /* Some are upstreams only. */
@@ -22,13 +20,13 @@ static inline bool fuzz_is_door(const struct dialect *d)
 
 /* An answer read from `from` and written for `to`: it must keep its grammar, and look finished only
  * when it is. A model's own broken tool input is its own; what a provider says in its own dialect
- * may be newer than the grammar; and the legacy completions form has none. */
+ * may be newer than the grammar; and the legacy forms have none. */
 static inline void fuzz_judge(const struct dialect *from, const struct dialect *to,
                               const struct translated *t)
 {
     enum grammar_end end;
     char why[GRAMMAR_WHY_MAX];
-    if (to == &dialect_completions)
+    if (to == &dialect_completions || to == &dialect_complete)
         return;
     (to == &dialect_anthropic ? messages_grammar_check : chat_grammar_check)(t->bytes, &end, why);
     if (why[0] && (from == to || strcmp(why, "a tool input is no JSON object") == 0))

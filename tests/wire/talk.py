@@ -1,8 +1,12 @@
 """Requests and answers of both dialects, as the wire tests need them. Standard library and tests/harness.py only."""
+import contextlib
 import json
 import os
+import re
 import socket
+import socketserver
 import sys
+import threading
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -57,3 +61,37 @@ def raw(url, data, seconds=20):
             if not part:
                 return got
             got += part
+
+
+class Raw(socketserver.ThreadingTCPServer):
+    """An upstream that keeps what it was sent, byte for byte, and answers with given bytes, or with what a function
+    of (head, body) gives."""
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, answer):
+        self.answer, self.seen = answer, []
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            got = b""
+            while b"\r\n\r\n" not in got:
+                piece = self.request.recv(65536)
+                if not piece:
+                    return
+                got += piece
+            head, _, body = got.partition(b"\r\n\r\n")
+            m = re.search(rb"content-length: *(\d+)", head, re.I)
+            while m and len(body) < int(m.group(1)):
+                body += self.request.recv(65536)
+            self.server.seen.append((head, body))
+            answer = self.server.answer
+            with contextlib.suppress(ConnectionError):  # the gateway may have gone
+                self.request.sendall(answer(head, body) if callable(answer) else answer)
+
+
+def http_answer(body, kind="application/json", more="", status=200):
+    return f"HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body

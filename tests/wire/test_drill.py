@@ -195,7 +195,7 @@ with claim("the_list_names_every_fault_its_expectation_and_its_limits"):
     listed = json.loads(text)
     expect((code, listed["schema"]), (0, "hotspare.drill-list/1"))
     ids = [f["id"] for f in listed["faults"]]
-    expect(ids, "H1 H2 H3 H4 H5 H6 H7 T1 T2 T3 T4 T5 S1 S2 S3 S4 S5 S6 S7 S8 P1 P2 P3".split(), "ids")
+    expect(ids, "H1 H2 H3 H4 H5 H6 H7 T1 T2 T3 T4 T5 S1 S2 S3 S4 S5 S6 S7 S8 S9 P1 P2 P3".split(), "ids")
     expect(sum(f["quick"] for f in listed["faults"]), 6, "quick ones")
     for f in listed["faults"]:
         expect_true(f["hypothesis"].endswith(".") and "interruption" in f["limits"], f)

@@ -18,8 +18,9 @@ FAULTS = {
     "503,retry-after=60": ("transient", "overloaded"), "504": ("transient",), "529": ("overloaded",), "org-disabled": ("account_gone",), "credit": ("quota_gone",),
     "spend-limit": ("quota_gone",), "html": ("broken_stream",), "html-503": ("transient",), "error-first": ("overloaded",),
     "error-after-start": ("overloaded",), "cut@1": BROKEN, "cut-bytes@40": BROKEN, "rst@1": BROKEN, "stall@1": ("stalled",), "garbage@0": BROKEN,
+    "empty": BROKEN, "error-200": ("overloaded", "broken_stream"), "gzip": BROKEN, "cut-line@1": BROKEN,
 }
-STREAM_ONLY = ("pings-only", "error-first", "error-after-start", "cut@1", "rst@1", "stall@1", "garbage@0")
+STREAM_ONLY = ("pings-only", "error-first", "error-after-start", "cut@1", "rst@1", "stall@1", "garbage@0", "cut-line@1")
 CASES = [(door, spare, stream) for door in ("messages", "chat") for spare in ("anthropic", "openai") for stream in (False, True)]
 
 

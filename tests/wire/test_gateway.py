@@ -1,45 +1,14 @@
 #!/usr/bin/env python3
 """The gateway as an operator sees it: doors, keys, admin, drain, passthrough byte for byte."""
 import os
-import socketserver
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *  # noqa: E402,F403
 from harness import Serve, Standin  # noqa: E402
+from talk import Raw, http_answer  # noqa: E402
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "x"}]}
-
-
-class Raw(socketserver.ThreadingTCPServer):
-    """An upstream that keeps what it was sent, byte for byte, and answers with given bytes."""
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self, answer):
-        self.answer, self.seen = answer, []
-        super().__init__(("127.0.0.1", 0), self.Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            got = b""
-            while b"\r\n\r\n" not in got:
-                piece = self.request.recv(65536)
-                if not piece:
-                    return
-                got += piece
-            head, _, body = got.partition(b"\r\n\r\n")
-            m = re.search(rb"content-length: *(\d+)", head, re.I)
-            while m and len(body) < int(m.group(1)):
-                body += self.request.recv(65536)
-            self.server.seen.append((head, body))
-            self.request.sendall(self.server.answer)
-
-
-def http_answer(body, kind="application/json", more=""):
-    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
 
 
 def passthrough(answer, kind, path, sent, target):

@@ -28,8 +28,6 @@
         .id = (id_), .not_run = (why)                                                              \
     }
 
-#define NOT_YET "the stand-in does not commit it yet"
-
 static const struct drill_variant h1[] = {
     HIDDEN("529", "529"),
     HIDDEN("retry-after", "529,retry-after=1"),
@@ -90,25 +88,33 @@ static const struct drill_variant s4[] = {
 };
 static const struct drill_variant s5[] = {
     CONTINUED("cut", "cut@9"),
-    CONTINUED("cut-in-a-line", "cut-bytes@1000"),
-    NOT_RUN("cut-in-a-character", NOT_YET),
+    CONTINUED("cut-in-a-line", "cut-line@9"),
+    CONTINUED("cut-in-a-character", "cut-char@9"),
 };
 static const struct drill_variant s6[] = {
-    HIDDEN("garbage-first", "garbage@0"), CONTINUED("garbage-in-the-middle", "garbage@9"),
-    NOT_RUN("unknown-event", NOT_YET),    NOT_RUN("crlf-and-tiny-chunks", NOT_YET),
-    NOT_RUN("long-line", NOT_YET),        NOT_RUN("gzip", NOT_YET),
+    HIDDEN("garbage-first", "garbage@0"),
+    CONTINUED("garbage-in-the-middle", "garbage@9"),
+    HIDDEN("gzip", "gzip"),
 };
 static const struct drill_variant s7[] = {
     HIDDEN("html", "html"),
-    NOT_RUN("error-with-200", NOT_YET),
-    NOT_RUN("empty", NOT_YET),
+    HIDDEN("error-with-200", "error-200"),
+    HIDDEN("empty", "empty"),
 };
 static const struct drill_variant s8[] = {
     NOT_RUN("wrong-content", "the gateway does not judge content: there is nothing to drill"),
 };
+static const struct drill_variant s9[] = {
+    HIDDEN("unknown-event", "unknown-event@5"),
+    HIDDEN("long-line", "long-line@5"),
+    HIDDEN("crlf", "crlf"),
+    HIDDEN("one-byte", "one-byte"),
+    HIDDEN("hang-up", "hang-up"),
+};
 static const struct drill_variant p1[] = {
     HIDDEN("errors-30-percent", "529:30%"),
     HIDDEN("slow-30-percent", "slow-first=2s:30%"),
+    HIDDEN("only-tool-calls", "cut-tool"),
     NOT_RUN("one-region", "a target has one address here; regions are targets of their own"),
 };
 static const struct drill_variant p2[] = {
@@ -202,6 +208,13 @@ const struct drill_fault drill_faults[] = {
     {"S7", "200 that is no answer", "When a 200 holds no answer, the next target answers.",
      VARIANTS(s7)},
     {"S8", "wrong content", "When the content itself is wrong, an alarm tells.", VARIANTS(s8)},
+    {"S9",
+     "odd but legal",
+     "When an answer is merely written in a rare way, nobody notices, nobody else is asked and no "
+     "circuit opens.",
+     VARIANTS(s9),
+     {MOST(LIMIT_INTERRUPTION, 0), MOST(LIMIT_DETECT, LIMIT_NONE), MOST(LIMIT_RECOVER, LIMIT_NONE),
+      MOST(LIMIT_ELSEWHERE, 0), MOST(LIMIT_BILLING, 1)}},
     {"P1",
      "brown-out",
      "When a part of the requests fails or is slow, only that part goes elsewhere, and nothing "

@@ -27,7 +27,8 @@ const char *own_not_run(const struct own_order *o, const struct drill_variant *v
         return "it takes every target away: your users would lose their answers";
     if (has_many_steps(v))
         return "the end of a fault undoes its trace here, so there is no second coming to show";
-    if (fault_parse(span_from(v->steps[0].lead), 0, &fault, &why) != ERR_OK)
+    if (fault_parse(span_from(v->steps[0].lead), 0, &fault, &why) != ERR_OK ||
+        fault.row->standin_only)
         return "the gateway does not commit it";
     if (fault.percent != 100)
         return "the share is yours to say here: --percent";

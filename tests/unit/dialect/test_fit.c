@@ -12,7 +12,7 @@ static const struct capability plain = {.stream_options = true, .tool_name_max =
 
 static int64_t tokens(const char *text)
 {
-    return tokens_of_text((struct chat_text){span_from(text), false});
+    return tokens_of_text((struct chat_text){span_from(text), false}, &plain);
 }
 
 static void tokens_follow_words_numbers_signs_and_scripts(void **state)
@@ -38,15 +38,48 @@ static void tokens_follow_words_numbers_signs_and_scripts(void **state)
         assert_int_equal(tokens(rows[i].text), rows[i].tokens);
 }
 
+static void some_tokenizers_take_each_digit_by_itself(void **state)
+{
+    (void)state;
+    static const struct capability one = {.single_digits = true};
+    struct chat_text line = {SPAN("Fact 0012: file 12, owner  7"), false};
+    assert_int_equal(tokens_of_text(line, &plain), 10);
+    assert_int_equal(tokens_of_text(line, &one), 15); /* 3 more digits, 2 blanks */
+}
+
+/* What Claude is told around tools, thinking and formats is counted where the model has it. */
+static void what_a_provider_writes_by_itself_is_counted(void **state)
+{
+    (void)state;
+    struct chat_tool tool = {.name = CHAT_TEXT_LIT("f")};
+    struct chat_request r = {.max_tokens = -1};
+    struct capability old = capability_preset(TARGET_ANTHROPIC, SPAN("claude-3-5-haiku-latest"));
+    struct capability cap = capability_preset(TARGET_ANTHROPIC, SPAN("claude-sonnet-4-5"));
+    struct capability newer = capability_preset(TARGET_ANTHROPIC, SPAN("claude-opus-4-8"));
+    int64_t bare = tokens_of_request(&r, &cap);
+    r.tools = &tool;
+    int64_t with_tool = tokens_of_request(&r, &cap);
+    assert_int_equal(with_tool - tokens_of_request(&r, &old), 200);
+    r.tool_choice = CHAT_CHOICE_ANY;
+    assert_int_equal(tokens_of_request(&r, &cap) - with_tool, 90);
+    assert_int_equal(tokens_of_request(&r, &cap), tokens_of_request(&r, &newer));
+    r = (struct chat_request){.max_tokens = -1, .thinking = CHAT_THINKING_BUDGET};
+    assert_int_equal(tokens_of_request(&r, &cap) - bare, 29);
+    assert_int_equal(tokens_of_request(&r, &newer), bare);
+    r = (struct chat_request){.max_tokens = -1, .format_schema = SPAN("{}")};
+    assert_int_equal(tokens_of_request(&r, &cap) - bare, 125 + 1);
+    assert_true(newer.single_digits && !cap.single_digits);
+}
+
 static void tokens_are_the_same_with_escapes_and_without(void **state)
 {
     (void)state;
     const char *plain_text = "line one\nsays \"保持\" to C:\\dir\tand \xf0\x9f\x98\x80 é";
     struct span escaped = SPAN("line one\\nsays \\\"\\u4fdd\\u6301\\\" to C:\\\\dir\\tand "
                                "\\ud83d\\ude00 \\u00E9");
-    assert_int_equal(tokens_of_text((struct chat_text){escaped, true}), tokens(plain_text));
+    assert_int_equal(tokens_of_text((struct chat_text){escaped, true}, &plain), tokens(plain_text));
     for (size_t cut = 0; cut <= escaped.len; cut++) /* cut anywhere: no more, and no harm */
-        assert_true(tokens_of_json(span_take(escaped, cut)) <= tokens(plain_text) + 1);
+        assert_true(tokens_of_json(span_take(escaped, cut), &plain) <= tokens(plain_text) + 1);
 }
 
 static void tokens_are_never_more_than_bytes(void **state)
@@ -60,8 +93,12 @@ static void tokens_are_never_more_than_bytes(void **state)
         for (uint32_t next = 0; next < 0x80; next++) {
             bytes[len] = (char)next;
             struct span both = {bytes, len + 1};
-            assert_true(tokens_of_text((struct chat_text){both, false}) <= (int64_t)both.len);
-            assert_true(tokens_of_json(both) <= (int64_t)both.len);
+            for (int digits = 0; digits < 2; digits++) {
+                struct capability cap = {.single_digits = digits};
+                struct chat_text text = {both, false};
+                assert_true(tokens_of_text(text, &cap) <= (int64_t)both.len);
+                assert_true(tokens_of_json(both, &cap) <= (int64_t)both.len);
+            }
         }
     }
 }
@@ -202,7 +239,8 @@ static void fit_shortens_the_oldest_results_first_and_no_more_than_needed(void *
         struct chat_text last = result_text(f.request, shortened - 1);
         if (last.at.len < FIT_KEEP)
             continue; /* all are short already, and got shorter */
-        int64_t saved = tokens_of_text(result_text(&whole, shortened - 1)) - tokens_of_text(last);
+        int64_t saved = tokens_of_text(result_text(&whole, shortened - 1), &plain) -
+                        tokens_of_text(last, &plain);
         assert_true(f.tokens + saved > (context - FIT_OUTPUT_LEAST) * 10 / 11);
         most_shortened = shortened;
     }
@@ -386,6 +424,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(tokens_follow_words_numbers_signs_and_scripts),
+        CHECK_TEST(some_tokenizers_take_each_digit_by_itself),
+        CHECK_TEST(what_a_provider_writes_by_itself_is_counted),
         CHECK_TEST(tokens_are_the_same_with_escapes_and_without),
         CHECK_TEST(tokens_are_never_more_than_bytes),
         CHECK_TEST(fit_of_an_unknown_context_or_a_small_body_is_not_estimated),
