@@ -228,6 +228,14 @@ def azure_answers(target, query="", **settings):
         expect((sent.get("user"), "safety_identifier" in sent), ("u", False), "the user's id")
 
 
+def azure_embeddings():
+    """The version stands behind every path of such a URL."""
+    up, serve = azure("/openai/v1/chat/completions?api-version=preview", url_path="/openai/v1", api_version="preview")
+    with up, serve as s:
+        post_json(s.url + "/v1/embeddings", {"model": "e", "input": "x"})
+        expect(up.last()["target"], "/openai/v1/embeddings?api-version=preview", "the path")
+
+
 def azure_refuses():
     up, serve = azure("/openai/v1/chat/completions")
     with up, serve as s:
@@ -273,6 +281,7 @@ for name, test in (("gemini_answers_both_doors_whole_and_streamed", both_doors),
                    ("gemini_on_vertex_uses_vertex_s_tokens", gemini_on_vertex),
                    ("azures_v1_endpoint_answers", lambda: azure_answers("/openai/v1/chat/completions")),
                    ("azures_v1_endpoint_takes_a_version", lambda: azure_answers("/openai/v1/chat/completions?api-version=preview", "?mine=1", url_path="/openai/v1", api_version="preview")),
+                   ("azures_version_goes_to_its_embeddings_too", azure_embeddings),
                    ("azures_deployments_are_asked_by_name", lambda: azure_answers("/openai/deployments/gpt-5.1/chat/completions?api-version=2024-10-21", "?mine=1", api_version="2024-10-21")),
                    ("azure_takes_an_entra_token", lambda: azure_answers("/openai/v1/chat/completions", auth="bearer")),
                    ("azures_content_filter_is_a_refusal_for_the_caller", azure_refuses),
