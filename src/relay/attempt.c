@@ -136,7 +136,7 @@ static void pass_body(struct exchange *x, const struct relay_link *link)
     struct span model = link->model;
     if (x->door->pass_body && x->door->pass_body(&x->doc, model, &x->attempt.body))
         return;
-    if (link->target->cloud)
+    if (link->target->cloud && cloud_is_claudes(link->target->cloud))
         pass_to_cloud(x, link);
     else if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
@@ -157,6 +157,14 @@ static enum err fit_target(struct exchange *x, const struct capability *cap, str
     return fit_request(x->arena, r, cap, bytes, out, problem);
 }
 
+static struct capability capability_of(const struct relay_target *target, struct span model)
+{
+    struct capability cap = capability_preset(target->kind, model);
+    if (target->kind == TARGET_OPENAI_COMPATIBLE)
+        (void)capability_at_host(&cap, origin_host(target->origin), model);
+    return cap;
+}
+
 static enum err translate_body(struct exchange *x, const struct relay_link *link,
                                struct chat_problem *problem)
 {
@@ -164,7 +172,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (e != ERR_OK)
         return e;
     struct span model = asked_model(x, link);
-    struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    struct capability cap = capability_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)
@@ -237,7 +245,7 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
         return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
     }
     struct span query = request_query(x->request);
-    if (x->attempt.dialect == x->door && query.len > 0)
+    if (x->attempt.dialect == x->door && query.len > 0 && span_find(x->attempt.path, '?') < 0)
         x->attempt.path =
             arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(x->attempt.path), SPAN_FMT(query));
     return ERR_OK;
