@@ -9,7 +9,6 @@
 #include "dialect/fit.h"
 #include "relay/exchange_internal.h"
 
-#define EVENT_MAX ((size_t)8 << 20)   /* reliability.md 3.4 */
 #define GATHER_MAX ((size_t)32 << 20) /* a whole answer */
 #define HOLD_MAX ((size_t)256 << 10)  /* what may come before the first content */
 #define ATTEMPTS_FIRST 3
@@ -209,8 +208,7 @@ static void make_reader(struct exchange *x)
         x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
 
-/* Its place. */
-static size_t open_line(struct exchange *x, const struct relay_link *link, usec now)
+size_t attempt_line(struct exchange *x, const struct relay_link *link, usec now)
 {
     if (x->attempt_count == x->attempt_cap) {
         x->attempt_cap = x->attempt_cap ? x->attempt_cap * 2 : ATTEMPTS_FIRST;
@@ -285,13 +283,13 @@ void attempt_open(struct exchange *x, size_t link_index, usec now)
                                   .dialect = dialect,
                                   .path = also ? link->target->also_path : link->target->path,
                                   .index = link_index,
-                                  .line = open_line(x, link, now),
+                                  .line = attempt_line(x, link, now),
                                   .open = true,
                                   .passthrough = !x->splice.active && dialect == x->door,
                                   .started = now,
                                   .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
-    sse_init(&x->attempt.sse, EVENT_MAX, true);
+    sse_init(&x->attempt.sse, ATTEMPT_EVENT_MAX, true);
     pieces_init(&x->attempt.body, x->arena);
     x->lossy = (struct lossy){0};
 }
@@ -710,7 +708,7 @@ static void on_head(void *ctx, const struct http_head *head)
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     if (at->streaming && comes_framed(at->link->target)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(at->frames, EVENT_MAX);
+        cloud_stream_init(at->frames, ATTEMPT_EVENT_MAX);
     }
     if (x->stream ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
@@ -750,6 +748,10 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     struct ledger_mark before = ledger_mark(&x->ledger);
     size_t from = x->out.len;
     if (!e->comment_only) {
+        if (!resume_fits(x, e->data)) {
+            fail_broken(x, ERR_SYNTAX, "the stream that was heard again begins elsewhere");
+            return false;
+        }
         enum err err = at->dialect->read_event(at->reader, e);
         if (x->splice.stopped && !x->writer_full) {
             end_early(x);
