@@ -1,4 +1,4 @@
-/* Paths, authorisation, beta flags and stream framing of Bedrock and Vertex. */
+/* Paths of all clouds; authorisation, beta flags and stream framing of Bedrock and Vertex. */
 #include "relay/cloud.h"
 
 #include "base/span.h"
@@ -29,21 +29,37 @@ static bool speaks_messages(struct span model)
     return span_isearch(model, SPAN("claude")) >= 0 || span_starts(model, SPAN("arn:"));
 }
 
+/* What stands behind the model's name. */
+static const char *verb_of(enum target_kind kind, bool stream)
+{
+    switch (kind) {
+    case TARGET_BEDROCK:
+        return stream ? "/invoke-with-response-stream" : "/invoke";
+    case TARGET_VERTEX:
+        return stream ? ":streamRawPredict" : ":rawPredict";
+    case TARGET_GEMINI:
+        return stream ? ":streamGenerateContent?alt=sse" : ":generateContent";
+    default:
+        return "/chat/completions";
+    }
+}
+
 enum err cloud_path(const struct cloud *c, struct span model, bool stream, struct arena *a,
                     struct span *out)
 {
     struct buf path;
-    if (!speaks_messages(model))
+    if (cloud_is_claudes(c) && !speaks_messages(model))
         return ERR_UNSUPPORTED;
-    const char *verb = c->kind == TARGET_BEDROCK
-                           ? (stream ? "/invoke-with-response-stream" : "/invoke")
-                           : (stream ? ":streamRawPredict" : ":rawPredict");
+    if (c->kind == TARGET_GEMINI && span_starts(model, SPAN("models/")))
+        model = span_drop(model, strlen("models/")); /* Google's long form of the name */
     buf_init(&path, PATH_MAX_BYTES);
     enum err e = buf_add(&path, c->base);
     if (e == ERR_OK)
         e = add_name(model, c->kind == TARGET_VERTEX, &path);
     if (e == ERR_OK)
-        e = buf_add_cstr(&path, verb);
+        e = buf_add_cstr(&path, verb_of(c->kind, stream));
+    if (e == ERR_OK && c->api_version.len)
+        e = buf_printf(&path, "?api-version=%.*s", SPAN_FMT(c->api_version));
     *out = arena_copy(a, buf_span(&path));
     buf_deinit(&path);
     return e;
