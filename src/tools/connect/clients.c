@@ -148,7 +148,7 @@ const struct client clients[] = {
      .source = "github.com/run-llama/llama_index, llms-anthropic, base.py, " READ},
     {.name = "vercel-ai-sdk",
      .where = "your program, TypeScript",
-     .lines = "import { createAnthropic } from \"@ai-sdk/anthropic\";\n"
+     .lines = "import { createAnthropic } from \"@@ai-sdk/anthropic\";\n"
               "const anthropic = createAnthropic({ baseURL: \"@/v1\" });\n"
               "const model = anthropic(\"~\");\n",
      .undo = CODE_UNDO,
@@ -205,6 +205,10 @@ struct span client_fill(const char *text, const char *url, const char *model, st
     for (size_t n; *text; text += n) {
         n = strcspn(text, "@~");
         const char *value = n ? NULL : *text == '@' ? url : model;
+        if (span_starts(span_from(text), SPAN("@@"))) {
+            value = "@";
+            text++;
+        }
         out = arena_printf(a, "%.*s%.*s%s", SPAN_FMT(out), (int)n, text, value ? value : "");
         n += !n;
     }

@@ -3,7 +3,7 @@
  *
  * A settings file is full of secrets beside what we change, and a diff ends in terminals, logs and
  * tickets: so the context is masked as well. */
-#include "tools/connect/diff.h"
+#include "tools/diff.h"
 
 #define CONTEXT 3
 #define LONG_WORD 20
