@@ -317,8 +317,8 @@ with claim("a_terminal_is_asked"):
             expect((p.returncode, home.get(FILES["zed"]) == b"{}"), (status, status != 0), p.stderr)
 
 with claim("no_secret_of_the_file_is_shown"):
-    secrets = ["sk-ant-api03-AAAA", "hunter2", "ghp_0123456789abcdefghij", "user:pass", "plainwordkey"]
-    for client, data in (("claude-code", '{\n  "apiKeyHelper": "plainwordkey",\n  "env": {\n    "MY_TOKEN": "hunter2", "H": "sk-ant-api03-AAAA",\n    "PROXY": "http://user:pass@proxy",\n    "x": "ghp_0123456789abcdefghij"\n  }\n}\n'),
+    secrets = ["sk-ant-api03-AAAA", "hunter2", "ghp_0123456789abcdefghij", "user:pass", "plainwordkey", "0b5e8c1a-44f1"]
+    for client, data in (("claude-code", '{\n  "apiKeyHelper": "plainwordkey",\n  "env": {\n    "MY_TOKEN": "hunter2", "H": "sk-ant-api03-AAAA",\n    "PROXY": "http://user:pass@proxy",\n    "x": "ghp_0123456789abcdefghij",\n    "u": "0b5e8c1a-44f1-4a0e-9c3b-5d1f2e3a4b5c"\n  }\n}\n'),
                          ("claude-code", '{"env":{"ANTHROPIC_API_KEY":"hunter2","y":"sk-ant-api03-AAAA"},"password":"plainwordkey"}'),
                          ("codex", 'experimental_bearer_token = "hunter2"\nhttp_headers = { "Authorization" = "plainwordkey" }\n[a]\nk = "ghp_0123456789abcdefghij"'),
                          ("continue", "models:\n  - name: A\n    apiKey: hunter2\n    env: { SECRET: plainwordkey }\n")):
@@ -327,9 +327,16 @@ with claim("no_secret_of_the_file_is_shown"):
             said = home.connect(client)
             told = said.out + said.err
             told += home.good("disconnect", client, "--dry-run").out
-            expect_true("***" in told and URL in said.out, told)
+            expect_true("***" in told and URL in said.out and "claude-x" in said.out, told)
             for secret in secrets:
                 expect_true(secret not in told, f"{secret} in {told}")
+
+with claim("names_of_models_are_no_secrets"):
+    for model in ("claude-sonnet-4-5-20250929", "anthropic/claude-opus-4-1", "Qwen/Qwen3-Coder-480B-A35B-Instruct", "gpt-5.5-codex-mini"):
+        with Home() as home:
+            home.put(FILES["opencode"], b'{"model": "%s"}' % model.encode())
+            told = home.connect("opencode", model=model).out
+            expect((told.count(model), "***" in told), (2, False), told)
 
 with claim("edits_made_afterwards_stay_and_only_ours_goes"):
     with Home() as home:  # as Claude Code does it: written anew, in its own style
