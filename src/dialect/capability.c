@@ -502,6 +502,76 @@ static struct capability mistral_preset(const struct name *n)
     return c;
 }
 
+/* ---- Bedrock ---- */
+
+/* Does a profile's ARN say what is behind it? */
+static bool is_opaque_arn(const struct name *n)
+{
+    return name_starts((struct span){n->at, n->len}, "arn-aws") &&
+           (name_holds(n, "application-inference-profile") ||
+            !(name_holds(n, "inference-profile/") || name_holds(n, "foundation-model/") ||
+              name_holds(n, "-sagemaker-")));
+}
+
+/* Contexts: prices.tsv, and AWS's pages of the models. max_output: Nova's user guide; Meta's and
+ * Mistral's inference parameters (max_gen_len, max_tokens). Read 2026-11-26. */
+static const struct bedrock_row {
+    const char *part; /* anywhere in the name; the first that matches counts */
+    int64_t context, max_output;
+} bedrock_rows[] = {
+    {"nova-2-lite", 1000000, 64000}, {"nova-premier", 1000000, 10000},
+    {"nova-pro", 300000, 10000},     {"nova-lite", 300000, 10000},
+    {"nova-micro", 128000, 10000},   {"llama4", 0, 8192},
+    {"llama3-", 128000, 2048},       {"mistral-7b", 32000, 8192},
+    {"mixtral", 32000, 4096},        {"mistral-large-24", 128000, 8192},
+    {"deepseek-r1", 128000, 32768},  {"gpt-oss", 128000, 0},
+};
+
+static void take_bedrock_row(struct capability *c, const struct name *n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(bedrock_rows); i++) {
+        if (!name_holds(n, bedrock_rows[i].part))
+            continue;
+        c->context = bedrock_rows[i].context;
+        c->max_output = bedrock_rows[i].max_output;
+        return;
+    }
+}
+
+/* Models of Bedrock that are not Claude (AWS, "Supported models and model features" and "Converse",
+ * read 2026-11-26). That Llama streams no tool calls is what AWS says; a forced tool is known of
+ * Nova and gpt-oss, a schema of Mistral Large 3 (both recorded). */
+static struct capability converse_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    bool nova = name_holds(n, "nova"), nova_2 = name_holds(n, "nova-2");
+    bool gpt_oss = name_holds(n, "gpt-oss");
+    c.converse = true;
+    c.images =
+        c.images || (nova && !name_holds(n, "nova-micro")) || name_holds(n, "mistral-large-3");
+    c.pdf = nova && !name_holds(n, "nova-micro");
+    c.rich_results = c.top_k = nova;
+    c.stop = !gpt_oss; /* refused; the reader of the answer cuts */
+    c.whole_tools = name_holds(n, "llama");
+    c.forced_tool = nova || gpt_oss;
+    c.json_schema = name_holds(n, "mistral-large-3");
+    c.parallel_flag = c.stream_options = false;
+    c.reasoning_config = nova_2;
+    c.reasoning_effort = nova_2 || gpt_oss;
+    if (nova_2) /* high would forbid a limit of tokens */
+        c.efforts = BIT(EFFORT_NONE) | BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM);
+    take_bedrock_row(&c, n);
+    c.source = "protocols.md 3.7, corpus, AWS; 2026-11";
+    return c;
+}
+
+static struct capability bedrock_preset(const struct name *n)
+{
+    if (name_holds(n, "claude") || is_opaque_arn(n))
+        return cloud_preset(n, "bedrock-2023-05-31", true);
+    return converse_preset(n);
+}
+
 static struct capability compatible_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
@@ -560,7 +630,7 @@ struct capability capability_preset(enum target_kind kind, struct span model)
     case TARGET_MISTRAL:
         return mistral_preset(&n);
     case TARGET_BEDROCK:
-        return cloud_preset(&n, "bedrock-2023-05-31", true);
+        return bedrock_preset(&n);
     case TARGET_VERTEX:
         return cloud_preset(&n, "vertex-2023-10-16", false);
     case TARGET_STANDIN:

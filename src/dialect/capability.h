@@ -68,9 +68,15 @@ struct capability {
     const char *body_version; /* Messages in a cloud: the body names no model, but this as
                                  anthropic_version; NULL: Claude's own API */
     bool stream_by_path;      /* ... and whether to stream is told by the path, too */
-    bool forced_tool;         /* tool_choice any / required / named accepted at all */
-    bool mid_system;          /* role system inside messages */
-    bool prefill;             /* a last assistant message is continued */
+    /* Bedrock's other models */
+    bool converse;         /* spoken to in Converse, not in Messages */
+    bool rich_results;     /* a tool's result holds images, and says that it failed */
+    bool whole_tools;      /* takes tools only where a whole answer is asked for */
+    bool reasoning_config; /* effort is said by Nova's reasoningConfig */
+    /* Any side */
+    bool forced_tool;   /* tool_choice any / required / named accepted at all */
+    bool mid_system;    /* role system inside messages */
+    bool prefill;       /* a last assistant message is continued */
     int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
                            unknown */
     int64_t context;    /* tokens; 0 unknown */

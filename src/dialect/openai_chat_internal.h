@@ -1,6 +1,7 @@
 #pragma once
 /* What the files of the OpenAI chat dialect share, and what the Responses dialect
- * (openai_responses_internal.h) has in common with them; nobody else includes it.
+ * (openai_responses_internal.h) and the Converse dialect (bedrock_converse_internal.h) have in
+ * common with them; nobody else includes it.
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)

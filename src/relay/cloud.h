@@ -1,10 +1,12 @@
 #pragma once
-/* Claude behind another cloud's door: Amazon Bedrock and Google Vertex AI. What is said is the
- * Messages format; where the model's name stands, how a request is authorised and how a stream is
- * framed is the cloud's. This module is that difference and nothing else.
+/* Models behind another cloud's door: Amazon Bedrock and Google Vertex AI. What is said is the
+ * Messages format or, to Bedrock's other models, Converse; where the model's name stands, how a
+ * request is authorised and how a stream is framed is the cloud's. This module is that difference
+ * and nothing else.
  *
  * Pure but for OpenSSL's hashing; the time is handed in. Knows no exchange, no socket.
- * Sources: AWS, "InvokeModel", "InvokeModelWithResponseStream"; Google Cloud, "Claude models". */
+ * Sources: AWS, "InvokeModel", "InvokeModelWithResponseStream", "ConverseStream"; Google Cloud,
+ * "Claude models". */
 #include "base/pieces.h"
 #include "dialect/capability.h"
 #include "http/eventstream.h"
@@ -23,10 +25,10 @@ struct cloud {                    /* immutable; part of a target */
     struct access_token *token;   /* Vertex; NULL: the target's credentials do */
 };
 
-/* The path that names model (plain) and whether to stream; in `a`. ERR_UNSUPPORTED: no model that
- * speaks Messages there. */
-MUST_USE enum err cloud_path(const struct cloud *c, struct span model, bool stream, struct arena *a,
-                             struct span *out);
+/* The path that names model (plain) and whether to stream; in `a`. converse: Bedrock's format for
+ * all models, else Messages. ERR_UNSUPPORTED: no model that speaks Messages there. */
+MUST_USE enum err cloud_path(const struct cloud *c, struct span model, bool converse, bool stream,
+                             struct arena *a, struct span *out);
 
 /* What the answer to such a request must be. */
 const char *cloud_accepts(const struct cloud *c, bool stream);
@@ -47,13 +49,15 @@ struct span cloud_error_word(const struct http_field *fields, size_t count);
 
 struct cloud_stream { /* embed it; private to cloud.c */
     struct eventstream frames;
+    bool converse;
     struct arena scratch; /* of one event */
     struct buf raw;       /* the event as Claude's own API would have sent it */
 };
-void cloud_stream_init(struct cloud_stream *s, size_t max_bytes);
+/* converse: its messages are the events themselves; else each holds one of Claude's in base64. */
+void cloud_stream_init(struct cloud_stream *s, bool converse, size_t max_bytes);
 void cloud_stream_deinit(struct cloud_stream *s);
-/* As sse_next: each message becomes the server-sent event it stands for, raw bytes included. An
- * exception becomes Claude's error event, with its own name as details.error_code. ERR_SYNTAX: a
- * damaged frame or one that holds no event. */
+/* As sse_next: each message becomes the server-sent event it stands for, raw bytes included (but
+ * for Converse, which no client speaks). An exception becomes Claude's error event, with its own
+ * name as details.error_code. ERR_SYNTAX: a damaged frame or one that holds no event. */
 MUST_USE enum err cloud_stream_next(struct cloud_stream *s, struct span in, size_t *out_used,
                                     struct sse_event *out_event);

@@ -7,11 +7,17 @@
 #define FUZZ_ARENA_MAX ((size_t)256 << 20)
 #define FUZZ_INPUT_MAX 65536
 
+/* Doors: their requests are read, and answers written for them. */
 static const struct dialect *const fuzz_dialects[] = {
     &dialect_anthropic,
     &dialect_openai_chat,
     &dialect_completions,
     &dialect_complete,
+};
+/* Whose answers are read. */
+static const struct dialect *const fuzz_upstreams[] = {
+    &dialect_anthropic, &dialect_openai_chat,      &dialect_completions,
+    &dialect_complete,  &dialect_bedrock_converse,
 };
 
 /* An answer read from `from` and written for `to`: it must keep its grammar, and look finished only

@@ -7,7 +7,9 @@ static void check(const struct dialect *from, enum target_kind kind, struct span
     struct arena a;
     struct json_doc doc;
     struct capability cap = capability_preset(kind, SPAN("model"));
-    const struct dialect *to = kind == TARGET_ANTHROPIC ? &dialect_anthropic : &dialect_openai_chat;
+    const struct dialect *to = kind == TARGET_ANTHROPIC ? &dialect_anthropic
+                               : cap.converse           ? &dialect_bedrock_converse
+                                                        : &dialect_openai_chat;
     arena_init(&a, FUZZ_ARENA_MAX);
     struct request_words once = translate_request(&a, from, to, &cap, body);
     if (once.read != ERR_OK || once.write != ERR_OK) {

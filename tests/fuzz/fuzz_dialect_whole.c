@@ -38,10 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span body = {(const char *)data, size};
     if (size > FUZZ_INPUT_MAX)
         return 0;
-    for (size_t i = 0; i < ARRAY_LEN(fuzz_dialects); i++)
+    for (size_t i = 0; i < ARRAY_LEN(fuzz_upstreams); i++)
         for (size_t k = 0; k < ARRAY_LEN(fuzz_dialects); k++) {
-            check(fuzz_dialects[i], fuzz_dialects[k], body);
-            check_error(fuzz_dialects[i], fuzz_dialects[k], body);
+            check(fuzz_upstreams[i], fuzz_dialects[k], body);
+            check_error(fuzz_upstreams[i], fuzz_dialects[k], body);
         }
     return 0;
 }
