@@ -26,6 +26,8 @@ struct reply_reader {
     struct chat_usage usage;
     struct buf signature; /* of the open thinking: clients want it in one piece */
     int64_t foreign;      /* index of a block that is left out */
+    uint64_t id_seed;     /* for tool ids that were not given */
+    uint32_t made_ids;
 };
 
 static void reader_free(void *object)
@@ -207,7 +209,11 @@ static enum err read_call(struct reply_reader *r, int64_t index, struct json cal
                              : json_is(input, JSON_STRING) ? text_of(input)
                                                            : text_from_plain(json_raw(input));
     struct oc_part *p = oc_blocks_call(&r->blocks, index, id, name, !chat_text_empty(piece));
-    return p ? oc_blocks_input(&r->blocks, p, piece) : ERR_LIMIT;
+    if (!p)
+        return ERR_LIMIT;
+    if (p->name.at.len && p->id.at.len == 0)
+        p->id = oc_make_call_id(r->a, r->id_seed, r->made_ids++);
+    return oc_blocks_input(&r->blocks, p, piece);
 }
 
 /* A call without any input ends here all the same. */
@@ -351,6 +357,8 @@ enum err bc_read_event(struct reply_reader *r, const struct sse_event *e)
     if (json_parse(&r->scratch, e->data, &json_limits_default, &doc, NULL) != ERR_OK ||
         !json_is(json_root(&doc), JSON_OBJECT))
         return ERR_SYNTAX;
+    if (r->state == REPLY_IDLE)
+        r->id_seed = oc_hash(OC_HASH_SEED, e->data);
     enum err err = read_named(r, e->name, json_root(&doc));
     arena_deinit(&r->scratch); /* one warm piece of memory serves all streams of a thread */
     return err;
@@ -374,6 +382,7 @@ enum err bc_read_whole(struct reply_reader *r, struct span body)
     struct span word = json_str(json_get(whole, "stopReason"));
     if (!json_is(content, JSON_ARRAY))
         return ERR_SYNTAX;
+    r->id_seed = oc_hash(OC_HASH_SEED, body);
     tell_start(r);
     take_usage(r, json_get(whole, "usage"));
     if (is_failure(word)) {

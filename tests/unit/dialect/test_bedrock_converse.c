@@ -409,6 +409,12 @@ static void test_whole_answers(void **state)
                  false, ERR_OK,
                  "start  \nerror api_error 500 The model's output could not be read.\n");
     check_events("{\"message\":\"no\"}", false, ERR_SYNTAX, "");
+    /* a call without an id gets one */
+    check_events(
+        "{\"output\":{\"message\":{\"content\":[{\"toolUse\":{\"name\":\"f\",\"input\":{}}}]}}"
+        ",\"stopReason\":\"tool_use\"}",
+        false, ERR_OK,
+        "start  \nopen tool_use call_4e74dd9b28fa28e10000 f\n+ {}\nclose\nfinish tool_use\nend\n");
 }
 
 /* ---- recorded answers, read a second way ---- */
