@@ -13,21 +13,6 @@ static void lossy(struct oc_writing *c, const char *name)
 
 /* ---- inferenceConfig ---- */
 
-static void put_max_tokens(struct oc_writing *c)
-{
-    int64_t n = c->r->max_tokens;
-    if (n < 0)
-        return;
-    if (n == 0)
-        n = 1;
-    if (c->cap->max_output > 0 && n > c->cap->max_output) {
-        n = c->cap->max_output;
-        lossy(c, LOSSY_MAX_TOKENS);
-    }
-    jw_key(&c->w, "maxTokens");
-    jw_i64(&c->w, n);
-}
-
 /* Converse takes 0 to 1, OpenAI's clients give up to 2. */
 static void put_temperature(struct oc_writing *c)
 {
@@ -42,36 +27,17 @@ static void put_temperature(struct oc_writing *c)
     jw_raw(&c->w, high ? SPAN("1") : given);
 }
 
-/* What does not fit is left to the reader of the answer, which cuts at every stop sequence. */
-static void put_stop(struct oc_writing *c)
-{
-    size_t most = c->cap->stop ? c->cap->stop_max : 0, put = 0;
-    for (size_t i = 0; i < c->r->stop.count; i++) {
-        if (put == most || text_blank(c->r->stop.at[i])) {
-            lossy(c, LOSSY_STOP);
-            continue;
-        }
-        if (put++ == 0) {
-            jw_key(&c->w, "stopSequences");
-            jw_array(&c->w);
-        }
-        jw_text(&c->w, c->r->stop.at[i]);
-    }
-    if (put)
-        jw_array_end(&c->w);
-}
-
 static void put_inference(struct oc_writing *c)
 {
     jw_key(&c->w, "inferenceConfig");
     jw_object(&c->w);
-    put_max_tokens(c);
+    oc_put_max_tokens(c, "maxTokens");
     put_temperature(c);
     if (c->r->top_p.len) {
         jw_key(&c->w, "topP");
         jw_raw(&c->w, c->r->top_p);
     }
-    put_stop(c);
+    oc_put_stop(c, "stopSequences");
     jw_object_end(&c->w);
 }
 
@@ -145,22 +111,14 @@ static void put_spec(struct oc_writing *c, struct chat_text name, struct chat_te
 
 static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
-    const struct oc_typed_tool *typed = oc_typed_tool(t->wire_type);
+    struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (t->strict == CHAT_YES)
+    if (!oc_function_of(t, &f))
+        return oc_refuse_tool(c, t);
+    if (f.strict == CHAT_YES)
         lossy(c, LOSSY_STRICT);
-    if (typed) {
-        struct chat_text name =
-            chat_text_empty(t->name) ? text_from_plain(span_from(typed->name)) : t->name;
-        put_spec(c, name, text_from_plain(span_from(typed->description)), span_from(typed->schema));
-    } else if (t->wire_type.len == 0 || t->schema.len) {
-        put_spec(c, t->name, t->description, t->schema);
-    } else {
-        return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("tools"),
-                       "This target cannot be given a tool of type %.*s: it takes functions only.",
-                       SPAN_FMT(t->wire_type));
-    }
+    put_spec(c, f.name, f.description, f.schema);
     return ERR_OK;
 }
 

@@ -10,13 +10,6 @@
 #define TOOL_ID_MAX 64
 #define DOCUMENT_NAME_MAX 200
 
-struct run { /* messages of one role: first .. before end */
-    const struct chat_message *first, *end;
-};
-#define EACH_BLOCK(run, m, b)                                                                      \
-    for (const struct chat_message *m = (run).first; m != (run).end; m = m->next)                  \
-        for (const struct chat_block *b = m->blocks; b; b = b->next)
-
 struct turn { /* of the user, while it is written */
     struct oc_writing *c;
     bool newest, any, any_text;
@@ -141,12 +134,11 @@ static void put_text_document(struct turn *t, const struct chat_block *b)
 
 static enum err put_unfit(struct turn *t, const struct chat_block *b)
 {
-    const char *what;
-    enum err e = oc_unfit(t->c, b, t->newest, &what);
+    enum err e = oc_unfit(t->c, b, t->newest);
     if (e != ERR_OK)
         return e;
     text_begin(t->c);
-    oc_put_placeholder_part(t->c, span_from(what), b->name);
+    oc_put_placeholder_part(t->c, b);
     text_end(t->c);
     t->any = t->any_text = true;
     return ERR_OK;
@@ -288,7 +280,7 @@ static void turn_end(struct oc_writing *c)
     jw_object_end(&c->w);
 }
 
-static enum err put_user(struct oc_writing *c, struct run run)
+static enum err put_user(struct oc_writing *c, struct oc_run run)
 {
     struct turn t = {.c = c, .newest = !run.end};
     enum err e = ERR_OK;
@@ -301,6 +293,8 @@ static enum err put_user(struct oc_writing *c, struct run run)
         e = put_moved(&t, b);
     EACH_BLOCK(run, m, b)
     {
+        if (m->role == CHAT_SYSTEM) /* one in the middle */
+            lossy(c, LOSSY_SYSTEM_ORDER);
         if (b->type == CHAT_TEXT)
             put_user_text(&t, b, m->role == CHAT_SYSTEM);
         else if (b->type != CHAT_TOOL_RESULT && e == ERR_OK)
@@ -359,36 +353,13 @@ static void put_call(struct oc_writing *c, const struct chat_block *b)
     jw_object_end(w);
 }
 
-static void note_left_out(struct oc_writing *c, const struct chat_block *b)
-{
-    switch (b->type) {
-    case CHAT_TEXT:
-    case CHAT_REFUSAL:
-        break;
-    case CHAT_THINKING:
-        if (!chat_text_empty(b->text))
-            lossy(c, LOSSY_THINKING);
-        break;
-    case CHAT_REDACTED_THINKING:
-        lossy(c, LOSSY_REDACTED_THINKING);
-        break;
-    case CHAT_SERVER_TOOL_USE:
-    case CHAT_SERVER_TOOL_RESULT:
-        lossy(c, LOSSY_SERVER_TOOL);
-        break;
-    default:
-        if (!text_is(b->name, DIALECT_FALLBACK))
-            lossy(c, LOSSY_OTHER);
-    }
-}
-
 static bool speaks(struct oc_writing *c, const struct chat_block *b)
 {
     return b->type == CHAT_TOOL_USE || !text_blank(oc_spoken(c, b));
 }
 
 /* False: the run holds nothing that this format could. */
-static bool put_assistant(struct oc_writing *c, struct run run)
+static bool put_assistant(struct oc_writing *c, struct oc_run run)
 {
     bool any = false, calls = false;
     EACH_BLOCK(run, m, b)
@@ -412,7 +383,7 @@ static bool put_assistant(struct oc_writing *c, struct run run)
             jw_text_part(&c->w, oc_spoken(c, b));
             text_end(c);
         } else {
-            note_left_out(c, b);
+            oc_note_left_out(c, b);
         }
     }
     turn_end(c);
@@ -467,24 +438,18 @@ static const struct chat_message *put_system(struct oc_writing *c)
     return m;
 }
 
-/* A system text in the middle goes into the user's turn. */
-static enum chat_role role_here(const struct chat_message *m)
+/* There are no participants with names here, so nothing divides a run. */
+static struct oc_run next_run(const struct oc_writing *c, const struct chat_message *from)
 {
-    return m->role == CHAT_SYSTEM ? CHAT_USER : m->role;
-}
-
-static struct run next_run(struct oc_writing *c, const struct chat_message *from)
-{
-    const struct chat_message *end = from;
-    for (; end && role_here(end) == role_here(from); end = end->next)
-        if (end->role == CHAT_SYSTEM)
-            lossy(c, LOSSY_SYSTEM_ORDER);
-    return (struct run){from, end};
+    const struct chat_message *end = from->next;
+    while (end && oc_role_here(c, end, false) == oc_role_here(c, from, false))
+        end = end->next;
+    return (struct oc_run){from, end};
 }
 
 /* Turns alternate: an assistant's run that holds nothing would leave two of the user's side by
  * side, so it is said to be empty. */
-static enum err put_run(struct oc_writing *c, struct run run, bool first)
+static enum err put_run(struct oc_writing *c, struct oc_run run, bool first)
 {
     if (run.first->role != CHAT_ASSISTANT)
         return put_user(c, run);
@@ -510,7 +475,7 @@ enum err bc_write_messages(struct oc_writing *c)
     if (!m) /* system texts alone */
         put_own_turn(c, "(empty)");
     for (bool first = true; m && e == ERR_OK; first = false) {
-        struct run run = next_run(c, m);
+        struct oc_run run = next_run(c, m);
         e = put_run(c, run, first);
         m = run.end;
     }

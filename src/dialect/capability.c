@@ -25,6 +25,8 @@ static const char *const kind_names[TARGET_KIND_COUNT] = {
     [TARGET_LLAMA_CPP] = "llama.cpp",
     [TARGET_OLLAMA] = "ollama",
     [TARGET_MISTRAL] = "mistral",
+    [TARGET_AZURE_OPENAI] = "azure-openai",
+    [TARGET_GEMINI] = "gemini",
     [TARGET_BEDROCK] = "bedrock",
     [TARGET_VERTEX] = "vertex",
     [TARGET_STANDIN] = "standin",
@@ -346,6 +348,80 @@ static struct capability openai_preset(const struct name *n)
     };
 }
 
+/* The same models behind Azure's door, by a deployment's name, which need not be the model's. Files
+ * are another store's, and a PDF in a chat is refused. */
+static struct capability azure_preset(const struct name *n)
+{
+    struct capability c = openai_preset(n);
+    c.file_ids = c.pdf = c.safety_identifier = false;
+    c.source = "protocols.md 2.4 and 3.1, prices.tsv 2026-09-23";
+    return c;
+}
+
+/* ---- Gemini ---- */
+
+enum gemini_flag {
+    G_BUDGET = 1, /* thinkingBudget */
+    G_OFF = 2,    /* ... of 0 */
+    G_SIGNED = 4, /* Gemini 3: signed calls, a format beside tools, thinkingLevel */
+};
+
+/* Google, "Gemini thinking" and "Thought signatures", 2026-10; limits: prices.tsv. */
+static const struct gemini_row {
+    const char *prefix; /* behind "gemini-" */
+    uint32_t flags, efforts;
+    int64_t max_output, context;
+} gemini_rows[] = {
+    {"", G_SIGNED, BIT(EFFORT_LOW) | BIT(EFFORT_HIGH), 65536, 1000000},
+    {"3-pro", G_SIGNED, BIT(EFFORT_LOW) | BIT(EFFORT_HIGH), 65536, 1048576},
+    {"3-1-pro", G_SIGNED, LOW_HIGH, 65536, 1048580},
+    {"3-flash", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1048576},
+    {"3-1-flash-lite", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"3-5-flash", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"3-5-flash-lite", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"3-8-flash", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"2-5-pro", G_BUDGET, 0, 65536, 1048576},
+    {"2-5-flash", G_BUDGET | G_OFF, 0, 65536, 1048576},
+    {"2-5-flash-lite", G_BUDGET | G_OFF, 0, 65536, 1000000},
+    {"2-0", 0, 0, 8192, 1048576},
+};
+
+static struct capability gemini_preset(const struct name *n)
+{
+    struct span name = {n->at, n->len};
+    ssize_t at = span_search(name, SPAN("gemini-"));
+    struct span rest = at < 0 ? span_take(name, 0) : span_drop(name, (size_t)at + 7);
+    const struct gemini_row *row = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(gemini_rows); i++)
+        if (name_starts(rest, gemini_rows[i].prefix) &&
+            (!row || strlen(gemini_rows[i].prefix) > strlen(row->prefix)))
+            row = &gemini_rows[i];
+    assert(row); /* the empty prefix fits everything */
+    return (struct capability){
+        .sampling = true,
+        .top_k = true,
+        .top_p_with_temperature = true,
+        .stop = true,
+        .stop_max = 5,
+        .reasoning_effort = row->efforts != 0,
+        .efforts = row->efforts,
+        .thinking_budget = row->flags & G_BUDGET,
+        .thinking_off = row->flags & G_OFF,
+        .signed_calls = row->flags & G_SIGNED,
+        .json_with_tools = row->flags & G_SIGNED,
+        .images = true,
+        .pdf = true,
+        .audio = true,
+        .json_schema = true,
+        .tool_name_max = 64,
+        .forced_tool = true,
+        .forced_tool_with_thinking = true,
+        .max_output = row->max_output,
+        .context = row->context,
+        .source = "protocols.md 3.6 and 4.1, prices.tsv 2026-09-23",
+    };
+}
+
 /* ---- servers of open models ---- */
 
 static bool looks_multimodal(const struct name *n)
@@ -629,6 +705,10 @@ struct capability capability_preset(enum target_kind kind, struct span model)
         return ollama_preset(&n);
     case TARGET_MISTRAL:
         return mistral_preset(&n);
+    case TARGET_AZURE_OPENAI:
+        return azure_preset(&n);
+    case TARGET_GEMINI:
+        return gemini_preset(&n);
     case TARGET_BEDROCK:
         return bedrock_preset(&n);
     case TARGET_VERTEX:
@@ -641,4 +721,79 @@ struct capability capability_preset(enum target_kind kind, struct span model)
         break;
     }
     return compatible_preset(&n);
+}
+
+/* ---- hosts of many models ---- */
+
+/* DeepSeek's own API: text only, no JSON Schema; past thinking must come back with tool calls. */
+static void deepseek_host(struct capability *c, const struct name *n)
+{
+    c->images = c->image_urls = c->json_schema = false;
+    c->reasoning_replay = true;
+    c->stop_max = 16;
+    if (name_holds(n, "v4")) {
+        c->context = 1000000;
+        c->max_output = 384000;
+    }
+}
+
+/* Groq refuses reasoning in past messages, whoever's model it is, and goes on with a last
+ * assistant message. */
+static void groq_host(struct capability *c, const struct name *n)
+{
+    static const struct {
+        const char *part;
+        int64_t max_output;
+    } rows[] = {
+        {"gpt-oss", 65536},   {"llama-3-3-70b", 32768}, {"llama-3-1-8b", 131072},
+        {"qwen3-32b", 40960}, {"kimi-k2", 0},
+    };
+    c->reasoning_replay = false;
+    c->prefill = true;
+    c->images = c->image_urls = looks_multimodal(n);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!name_holds(n, rows[i].part))
+            continue;
+        c->context = 131072;
+        c->max_output = rows[i].max_output;
+    }
+}
+
+/* OpenRouter reads a PDF itself where the model cannot, and knows top_k. Who goes on with a last
+ * assistant message is each model's matter: it is asked for in words. */
+static void openrouter_host(struct capability *c, const struct name *n)
+{
+    (void)n;
+    c->pdf = c->top_k = true;
+}
+
+static bool is_below(struct span host, struct span domain)
+{
+    if (host.len < domain.len)
+        return false;
+    size_t before = host.len - domain.len;
+    return span_ieq(span_drop(host, before), domain) && (before == 0 || host.at[before - 1] == '.');
+}
+
+bool capability_at_host(struct capability *c, struct span host, struct span model)
+{
+    static const struct {
+        const char *domain;
+        void (*know)(struct capability *c, const struct name *n);
+    } hosts[] = {
+        {"deepseek.com", deepseek_host},
+        {"groq.com", groq_host},
+        {"openrouter.ai", openrouter_host},
+    };
+    struct name n = normal_name(model);
+    ssize_t colon = span_find(host, ':');
+    host = colon < 0 ? host : span_take(host, (size_t)colon);
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        if (!is_below(host, span_from(hosts[i].domain)))
+            continue;
+        hosts[i].know(c, &n);
+        c->source = "protocols.md 3.5 and 4.1, prices.tsv 2026-09-23";
+        return true;
+    }
+    return false;
 }

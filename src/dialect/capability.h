@@ -13,6 +13,8 @@ enum target_kind {
     TARGET_LLAMA_CPP,
     TARGET_OLLAMA,
     TARGET_MISTRAL,
+    TARGET_AZURE_OPENAI,
+    TARGET_GEMINI,
     TARGET_BEDROCK,
     TARGET_VERTEX,
     TARGET_STANDIN,
@@ -62,6 +64,10 @@ struct capability {
     bool safety_identifier; /* user id goes as safety_identifier, else user */
     bool tool_id_nine;      /* Mistral: tool ids are nine characters of [a-zA-Z0-9] */
     uint32_t tool_name_max;
+    /* Gemini side; thinking_budget and thinking_off, reasoning_effort and efforts hold there, too
+     */
+    bool signed_calls;    /* refuses the first call of a turn without a thought signature */
+    bool json_with_tools; /* takes an output format and tools in one request */
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;
@@ -93,6 +99,10 @@ struct capability {
 /* The preset for a kind and a model name (plain text). Never fails: unknown models get the kind's
  * defaults. */
 struct capability capability_preset(enum target_kind kind, struct span model);
+
+/* What is known of a host that serves many models in OpenAI's words, for kind openai-compatible:
+ * changes *c. host: plain, with or without a port. False: nothing is known of it. */
+bool capability_at_host(struct capability *c, struct span host, struct span model);
 
 /* The vocabulary of x-hotspare-lossy. */
 #define LOSSY_CACHE_CONTROL "cache_control"

@@ -9,7 +9,6 @@
 #include "dialect/fit.h"
 #include "relay/exchange_internal.h"
 
-#define EVENT_MAX ((size_t)8 << 20)   /* reliability.md 3.4 */
 #define GATHER_MAX ((size_t)32 << 20) /* a whole answer */
 #define HOLD_MAX ((size_t)256 << 10)  /* what may come before the first content */
 #define ATTEMPTS_FIRST 3
@@ -141,7 +140,7 @@ static void pass_body(struct exchange *x, const struct relay_link *link)
     struct span model = link->model;
     if (x->door->pass_body && x->door->pass_body(&x->doc, model, &x->attempt.body))
         return;
-    if (link->target->cloud)
+    if (link->target->cloud && cloud_is_claudes(link->target->cloud))
         pass_to_cloud(x, link);
     else if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
@@ -162,6 +161,14 @@ static enum err fit_target(struct exchange *x, const struct capability *cap, str
     return fit_request(x->arena, r, cap, bytes, out, problem);
 }
 
+static struct capability capability_of(const struct relay_target *target, struct span model)
+{
+    struct capability cap = capability_preset(target->kind, model);
+    if (target->kind == TARGET_OPENAI_COMPATIBLE)
+        (void)capability_at_host(&cap, origin_host(target->origin), model);
+    return cap;
+}
+
 static enum err translate_body(struct exchange *x, const struct relay_link *link,
                                struct chat_problem *problem)
 {
@@ -169,7 +176,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (e != ERR_OK)
         return e;
     struct span model = asked_model(x, link);
-    struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    struct capability cap = capability_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)
@@ -208,8 +215,7 @@ static void make_reader(struct exchange *x)
         x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
 
-/* Its place. */
-static size_t open_line(struct exchange *x, const struct relay_link *link, usec now)
+size_t attempt_line(struct exchange *x, const struct relay_link *link, usec now)
 {
     if (x->attempt_count == x->attempt_cap) {
         x->attempt_cap = x->attempt_cap ? x->attempt_cap * 2 : ATTEMPTS_FIRST;
@@ -250,7 +256,7 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
                           &x->attempt.path);
     }
     struct span query = request_query(x->request);
-    if (x->attempt.dialect == x->door && query.len > 0)
+    if (x->attempt.dialect == x->door && query.len > 0 && span_find(x->attempt.path, '?') < 0)
         x->attempt.path =
             arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(x->attempt.path), SPAN_FMT(query));
     return ERR_OK;
@@ -304,13 +310,13 @@ void attempt_open(struct exchange *x, size_t link_index, usec now)
                                   .dialect = speech.dialect,
                                   .path = speech.path,
                                   .index = link_index,
-                                  .line = open_line(x, link, now),
+                                  .line = attempt_line(x, link, now),
                                   .open = true,
                                   .passthrough = !x->splice.active && speech.dialect == x->door,
                                   .started = now,
                                   .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
-    sse_init(&x->attempt.sse, EVENT_MAX, true);
+    sse_init(&x->attempt.sse, ATTEMPT_EVENT_MAX, true);
     pieces_init(&x->attempt.body, x->arena);
     x->lossy = (struct lossy){0};
 }
@@ -729,7 +735,7 @@ static void on_head(void *ctx, const struct http_head *head)
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     if (at->streaming && comes_framed(at->link->target)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(at->frames, is_converse(at), EVENT_MAX);
+        cloud_stream_init(at->frames, is_converse(at), ATTEMPT_EVENT_MAX);
     }
     if (asks_stream(x) ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
@@ -769,6 +775,10 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     struct ledger_mark before = ledger_mark(&x->ledger);
     size_t from = x->out.len;
     if (!e->comment_only) {
+        if (!resume_fits(x, e->data)) {
+            fail_broken(x, ERR_SYNTAX, "the stream that was heard again begins elsewhere");
+            return false;
+        }
         enum err err = at->dialect->read_event(at->reader, e);
         if (x->splice.stopped && !x->writer_full) {
             end_early(x);

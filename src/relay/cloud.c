@@ -1,4 +1,4 @@
-/* Paths, authorisation, beta flags and stream framing of Bedrock and Vertex. */
+/* Paths of all clouds; authorisation, beta flags and stream framing of Bedrock and Vertex. */
 #include "relay/cloud.h"
 
 #include "base/span.h"
@@ -29,27 +29,39 @@ static bool speaks_messages(struct span model)
     return span_isearch(model, SPAN("claude")) >= 0 || span_starts(model, SPAN("arn:"));
 }
 
-static const char *verb_of(const struct cloud *c, bool converse, bool stream)
+/* What stands behind the model's name. */
+static const char *verb_of(enum target_kind kind, bool converse, bool stream)
 {
-    if (converse)
-        return stream ? "/converse-stream" : "/converse";
-    if (c->kind == TARGET_BEDROCK)
+    switch (kind) {
+    case TARGET_BEDROCK:
+        if (converse)
+            return stream ? "/converse-stream" : "/converse";
         return stream ? "/invoke-with-response-stream" : "/invoke";
-    return stream ? ":streamRawPredict" : ":rawPredict";
+    case TARGET_VERTEX:
+        return stream ? ":streamRawPredict" : ":rawPredict";
+    case TARGET_GEMINI:
+        return stream ? ":streamGenerateContent?alt=sse" : ":generateContent";
+    default:
+        return "/chat/completions";
+    }
 }
 
 enum err cloud_path(const struct cloud *c, struct span model, bool converse, bool stream,
                     struct arena *a, struct span *out)
 {
     struct buf path;
-    if (!converse && !speaks_messages(model))
+    if (!converse && cloud_is_claudes(c) && !speaks_messages(model))
         return ERR_UNSUPPORTED;
+    if (c->kind == TARGET_GEMINI && span_starts(model, SPAN("models/")))
+        model = span_drop(model, strlen("models/")); /* Google's long form of the name */
     buf_init(&path, PATH_MAX_BYTES);
     enum err e = buf_add(&path, c->base);
     if (e == ERR_OK)
         e = add_name(model, c->kind == TARGET_VERTEX, &path);
     if (e == ERR_OK)
-        e = buf_add_cstr(&path, verb_of(c, converse, stream));
+        e = buf_add_cstr(&path, verb_of(c->kind, converse, stream));
+    if (e == ERR_OK && c->api_version.len)
+        e = buf_printf(&path, "?api-version=%.*s", SPAN_FMT(c->api_version));
     *out = arena_copy(a, buf_span(&path));
     buf_deinit(&path);
     return e;

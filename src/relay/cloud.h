@@ -1,12 +1,13 @@
 #pragma once
-/* Models behind another cloud's door: Amazon Bedrock and Google Vertex AI. What is said is the
- * Messages format or, to Bedrock's other models, Converse; where the model's name stands, how a
- * request is authorised and how a stream is framed is the cloud's. This module is that difference
- * and nothing else.
+/* Targets whose paths name the model: models behind another cloud's door (Amazon Bedrock, Google
+ * Vertex AI), Gemini, and Azure OpenAI's deployments. What is said is the dialect's matter; where
+ * the model's name stands, how a request is authorised and how a stream is framed is the cloud's.
+ * This module is that difference and nothing else.
  *
  * Pure but for OpenSSL's hashing; the time is handed in. Knows no exchange, no socket.
  * Sources: AWS, "InvokeModel", "InvokeModelWithResponseStream", "ConverseStream"; Google Cloud,
- * "Claude models". */
+ * "Claude models"; Google, "Generate content"; Microsoft, "Azure OpenAI in Azure AI Foundry Models
+ * REST API". */
 #include "base/pieces.h"
 #include "dialect/capability.h"
 #include "http/eventstream.h"
@@ -17,16 +18,24 @@
 struct access_token; /* relay/access_token.h */
 
 struct cloud {                    /* immutable; part of a target */
-    enum target_kind kind;        /* TARGET_BEDROCK or TARGET_VERTEX */
-    struct span base;             /* before the model's name: ".../model/", ".../models/" */
+    enum target_kind kind;        /* TARGET_BEDROCK, _VERTEX, _GEMINI or _AZURE_OPENAI */
+    struct span base;             /* before the model's name: ".../model/", ".../deployments/" */
+    struct span api_version;      /* Azure: a date */
     struct span host;             /* as the Host field has it: it is signed */
     struct span region;           /* Bedrock */
     struct sigv4_credentials aws; /* Bedrock; access_key empty: the target's credentials do */
-    struct access_token *token;   /* Vertex; NULL: the target's credentials do */
+    struct access_token *token;   /* Vertex, Gemini there; NULL: the target's credentials do */
 };
 
+/* Claude's Messages format in that cloud's envelope; false: the dialect's own format. */
+static inline bool cloud_is_claudes(const struct cloud *c)
+{
+    return c->kind == TARGET_BEDROCK || c->kind == TARGET_VERTEX;
+}
+
 /* The path that names model (plain) and whether to stream; in `a`. converse: Bedrock's format for
- * all models, else Messages. ERR_UNSUPPORTED: no model that speaks Messages there. */
+ * all models instead of Messages. ERR_UNSUPPORTED: no model that speaks this target's format there.
+ */
 MUST_USE enum err cloud_path(const struct cloud *c, struct span model, bool converse, bool stream,
                              struct arena *a, struct span *out);
 

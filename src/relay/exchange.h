@@ -70,6 +70,7 @@ struct exchange_attempt {
     struct span model; /* raw; empty = the client's */
     enum cause cause;  /* CAUSE_NONE: it answered, unless cancelled */
     bool cancelled;    /* the client left while it was under way */
+    bool resumed;      /* no new request: it was asked for the rest of the answer it had begun */
     bool outrun;       /* another target asked beside it was the first to give content */
     int status;
     usec started, ended;

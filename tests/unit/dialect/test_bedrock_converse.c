@@ -54,7 +54,7 @@ static void test_a_conversation_with_tools(void **state)
     check_body(
         &dialect_anthropic, NOVA,
         "{\"model\":\"m\",\"max_tokens\":20000,\"temperature\":0.50,\"top_p\":0.9,\"top_k\":7,"
-        "\"stop_sequences\":[\"END\",\" \"],\"system\":[{\"type\":\"text\",\"text\":\"Be "
+        "\"stop_sequences\":[\"END\"],\"system\":[{\"type\":\"text\",\"text\":\"Be "
         "brief.\"}],"
         "\"tools\":[{\"name\":\"look\",\"description\":\"Looks.\",\"input_schema\":{\"type\":"
         "\"object\",\"properties\":{\"q\":{\"type\":\"string\"}}}},{\"name\":\"bare\",\"input_"
@@ -83,7 +83,7 @@ static void test_a_conversation_with_tools(void **state)
         "\"q\":{\"type\":\"string\"}}}}}},{\"toolSpec\":{\"name\":\"bare\",\"inputSchema\":{"
         "\"json\":{\"properties\":{},\"type\":\"object\"}}}}],\"toolChoice\":{\"tool\":{\"name\":"
         "\"look\"}}},\"additionalModelRequestFields\":{\"inferenceConfig\":{\"topK\":7}}}",
-        "max_tokens,stop_sequences");
+        "");
 }
 
 /* A model without pictures in results, failed results, forced tools, top_k. */
@@ -146,6 +146,18 @@ static void test_an_answer_to_be_gone_on_with(void **state)
     assert_int_equal(w.write, ERR_OK);
     assert_true(lossy_has(&w.lossy, LOSSY_PREFILL));
     assert_true(span_search(w.body, SPAN("{\"text\":\"one two\"}]},{\"role\":\"user\"")) >= 0);
+}
+
+static void test_named_participants_share_a_turn(void **state)
+{
+    (void)state;
+    check_body(
+        &dialect_openai_chat, NOVA,
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"name\":\"a\",\"content\":\"x\"},{"
+        "\"role\":\"user\",\"name\":\"b\",\"content\":\"y\"}]}",
+        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"x\"},{\"text\":\"y\"}]}],"
+        "\"inferenceConfig\":{}}",
+        "");
 }
 
 static void test_what_is_refused(void **state)
@@ -581,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_a_plainer_model),
         cmocka_unit_test(test_schemas_and_effort),
         cmocka_unit_test(test_an_answer_to_be_gone_on_with),
+        cmocka_unit_test(test_named_participants_share_a_turn),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_which_models),
         cmocka_unit_test(test_recorded_requests),

@@ -61,6 +61,12 @@ static void test_paths(void **state)
         {TARGET_VERTEX, "claude-x@2?/../y", true, "/b/claude-x@2%3F%2F..%2Fy:streamRawPredict",
          false},
         {TARGET_VERTEX, "gemini-9", true, NULL, false},
+        {TARGET_GEMINI, "gemini-9", false, "/b/gemini-9:generateContent", false},
+        {TARGET_GEMINI, "models/gemini-9", true, "/b/gemini-9:streamGenerateContent?alt=sse",
+         false},
+        {TARGET_GEMINI, "tunedModels/../x?y", true,
+         "/b/tunedModels%2F..%2Fx%3Fy:streamGenerateContent?alt=sse", false},
+        {TARGET_AZURE_OPENAI, "my gpt", true, "/b/my%20gpt/chat/completions", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct cloud c = {.kind = rows[i].kind, .base = SPAN("/b/")};
