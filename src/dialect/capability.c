@@ -247,6 +247,7 @@ enum openai_flag {
     STOPS = 8, /* takes stop although it reasons */
     HEARS = 16,
     RESPONSES = 32, /* not answered by /chat/completions */
+    TEXT = 64,      /* legacy: answered by /completions alone (OpenAI, "Deprecations") */
 };
 /* Sources of RESPONSES, read 2026-11-26. OpenAI's API description (the Python SDK's ResponsesModel)
  * names o1-pro, o3-pro, both deep-research, gpt-5-pro, gpt-5-codex, gpt-5.1-codex-max and
@@ -264,6 +265,9 @@ static const struct openai_row {
     int64_t max_output, context;
 } openai_rows[] = {
     {"gpt-3-5", 0, 0, 4096, 16385},
+    {"gpt-3-5-turbo-instruct", TEXT, 0, 4096, 4096},
+    {"davinci-002", TEXT, 0, 16384, 16384},
+    {"babbage-002", TEXT, 0, 16384, 16384},
     {"gpt-4", 0, 0, 4096, 8192},
     {"gpt-4-turbo", VISION, 0, 4096, 128000},
     {"gpt-4o", VISION | STRUCTURED, 0, 16384, 128000},
@@ -320,6 +324,7 @@ static struct capability openai_preset(const struct name *n)
     bool reasons = row->flags & REASONS;
     return (struct capability){
         .responses_only = row->flags & RESPONSES,
+        .text_completions = row->flags & TEXT,
         .max_completion_tokens = true,
         .developer_role = reasons,
         .sampling = !reasons,
@@ -519,7 +524,7 @@ static struct capability open_preset(const struct name *n)
 static struct capability vllm_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
     c.source = "protocols.md 3.2, models.tsv, 2026-10";
@@ -529,7 +534,7 @@ static struct capability vllm_preset(const struct name *n)
 static struct capability llama_cpp_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
     c.source = "protocols.md 3.3, models.tsv, 2026-10";
@@ -539,7 +544,7 @@ static struct capability llama_cpp_preset(const struct name *n)
 static struct capability ollama_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.prefill = true;
+    c.prefill = c.text_completions = true;
     c.parallel_flag = false;
     c.context = 0;        /* what fits its card, from 4096 on: only its operator knows */
     c.cuts_prompt = true; /* protocols.md 3.4 */

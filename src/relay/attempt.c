@@ -283,6 +283,12 @@ static bool must_speak(const struct capability *cap, enum dialect_id id)
            (id == DIALECT_BEDROCK_CONVERSE && cap->converse);
 }
 
+/* Text completions pass as they came or not at all: what is written anew is a chat. */
+static bool may_pass(const struct exchange *x, const struct capability *cap)
+{
+    return x->door->id != DIALECT_COMPLETIONS || (cap->text_completions && !x->splice.active);
+}
+
 /* Of the formats its target speaks: the only one its model answers; or the client's own, so that
  * bytes can pass. */
 static struct relay_speech choose_speech(struct exchange *x, const struct relay_link *link)
@@ -297,7 +303,7 @@ static struct relay_speech choose_speech(struct exchange *x, const struct relay_
         if (must_speak(&cap, target->also[i].dialect->id))
             return target->also[i];
     for (size_t i = 0; i < target->also_count; i++)
-        if (target->also[i].dialect == x->door)
+        if (target->also[i].dialect == x->door && may_pass(x, &cap))
             return target->also[i];
     return first;
 }

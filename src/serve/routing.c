@@ -138,6 +138,13 @@ static void add_speech(struct routing *r, size_t i, struct span base, const stru
         dialect, arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect->path)};
 }
 
+/* Which of its models, the capabilities know. */
+static bool has_text_completions(enum target_kind kind)
+{
+    return kind == TARGET_OPENAI || kind == TARGET_VLLM || kind == TARGET_LLAMA_CPP ||
+           kind == TARGET_OLLAMA;
+}
+
 static void make_target(struct routing *r, size_t i, struct worker *w)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
@@ -166,6 +173,8 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
     r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
     if (openai && from->api == CONFIG_API_AUTO)
         add_speech(r, i, base, &dialect_openai_responses);
+    if (openai && !responses && has_text_completions(from->kind))
+        add_speech(r, i, base, &dialect_completions);
     if (from->kind == TARGET_BEDROCK)
         add_speech(r, i, base, &dialect_bedrock_converse);
 }
