@@ -42,7 +42,8 @@ static struct visit enter(hs_client *c)
     (void)sigaddset(&pipe, SIGPIPE);
     (void)pthread_sigmask(SIG_BLOCK, &pipe, &v.mask); /* cannot fail with these arguments */
     if (c->loop)
-        loop_resume(c->loop, c->open == 0);
+        loop_resume(c->loop, c->open == 0 || c->watched);
+    c->watched = false;
     return v;
 }
 
@@ -425,6 +426,18 @@ void hs_end(hs_reply *r)
     struct visit v = enter(r->client);
     end(r);
     leave(&v);
+}
+
+int hs_fd(hs_client *c, int *timeout_ms)
+{
+    struct visit v = enter(c);
+    int fd = loop_fd(c->loop, timeout_ms);
+    c->watched = true;
+    for (struct hs_reply *r = c->replies; r; r = r->next)
+        if (r->first)
+            *timeout_ms = 0; /* there is something to take already */
+    leave(&v);
+    return fd;
 }
 
 void hs_wake(hs_client *c)

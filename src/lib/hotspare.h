@@ -121,6 +121,12 @@ HS_API void hs_end(hs_reply *r);
  * from a signal handler. */
 HS_API void hs_wake(hs_client *c);
 
+/* For programs with an event loop of their own: wait until the descriptor is readable, at most
+ * *timeout_ms (-1: no limit); then call hs_next(r, 0) for each reply until it says HS_WAITING, and
+ * ask again. The time from this call to the next one is time spent waiting, and counts. Leave the
+ * descriptor open. */
+HS_API int hs_fd(hs_client *c, int *timeout_ms);
+
 /* "text", for an event's type; "unknown" for others. */
 HS_API const char *hs_event_name(hs_event_type type);
 

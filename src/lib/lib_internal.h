@@ -39,6 +39,7 @@ struct hs_client {
     struct hs_reply *awaited; /* by the hs_next under way; NULL: none is */
     struct timer limit;       /* of that hs_next */
     bool timed_out;
+    bool watched; /* the caller waits for us in a loop of its own (hs_fd) */
     atomic_bool woken;
 };
 

@@ -174,6 +174,13 @@ void loop_resume(struct loop *l, bool counts)
     l->now = 0;
 }
 
+int loop_fd(struct loop *l, int *out_timeout_ms)
+{
+    uv_update_time(&l->uv);
+    *out_timeout_ms = uv_backend_timeout(&l->uv);
+    return uv_backend_fd(&l->uv);
+}
+
 void loop_stop(struct loop *l)
 {
     uv_stop(&l->uv);

@@ -25,6 +25,9 @@ struct loop *loop_new_guest(void);
  * counts: false, and the time since the last loop_run or loop_resume is taken for none, so that no
  * deadline passes while nobody looks. */
 void loop_resume(struct loop *l, bool counts);
+/* To wait for the loop in another one: run it when the descriptor is readable, or after that many
+ * milliseconds (-1: no matter when). */
+int loop_fd(struct loop *l, int *out_timeout_ms);
 void loop_free(struct loop *l); /* every object on it must be closed */
 void loop_run(struct loop *l);  /* until loop_stop, or until nothing is left that could happen */
 void loop_stop(struct loop *l); /* loop_run returns at the end of this turn */

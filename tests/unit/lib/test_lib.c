@@ -2,6 +2,7 @@
  * of the process it lives in. Stand-ins answer on loopback sockets. */
 #include "lib_kit.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
@@ -278,6 +279,36 @@ static void a_slow_caller_is_no_stalled_target(void **state)
     standin_down(&spare);
 }
 
+/* All of a reply, waited for in a poll of the caller's own. */
+static void poll_for(hs_client *c, hs_reply *r, struct heard *h)
+{
+    *h = (struct heard){0};
+    for (const hs_event *e; (e = hs_next(r, 0));) {
+        if (e->type != HS_WAITING) {
+            kit_hear(h, e);
+            continue;
+        }
+        int timeout_ms = 0;
+        struct pollfd at = {.fd = hs_fd(c, &timeout_ms), .events = POLLIN};
+        assert_true(at.fd >= 0);
+        assert_true(poll(&at, 1, timeout_ms) >= 0);
+    }
+    hs_end(r);
+}
+
+static void a_program_may_wait_in_its_own_loop(void **state)
+{
+    (void)state;
+    struct standin lead = STANDIN("--fault", "silent"), spare = STANDIN("--words", "30");
+    hs_client *c = kit_client(&lead, &spare, "deadlines: { first_token: 300ms }\n");
+    poll_for(c, hs_messages(c, KIT_STREAM, strlen(KIT_STREAM)), &heard);
+    assert_answer("switched start text usage done", 30, "spare");
+    assert_moved("stalled"); /* a deadline passed while nobody was in the library */
+    hs_free(c);
+    standin_down(&lead);
+    standin_down(&spare);
+}
+
 static void two_replies_of_a_client_go_on_together(void **state)
 {
     (void)state;
@@ -535,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_reply_is_ended_in_the_middle_and_the_client_goes_on),
         cmocka_unit_test(a_caller_that_polls_is_never_kept_waiting),
         cmocka_unit_test(a_slow_caller_is_no_stalled_target),
+        cmocka_unit_test(a_program_may_wait_in_its_own_loop),
         cmocka_unit_test(two_replies_of_a_client_go_on_together),
         cmocka_unit_test(another_thread_wakes_who_waits),
         cmocka_unit_test(clients_in_two_threads_know_nothing_of_each_other),
