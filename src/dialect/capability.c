@@ -306,6 +306,14 @@ static const struct openai_row {
     {"", MODERN, LOW_HIGH, 0, 0}, /* newer than this table */
 };
 
+/* From GPT-5 on ("Function calling", custom tools; 2026-10); its chat models take no tools at all.
+ */
+static bool takes_free_text(struct span model, const struct openai_row *row)
+{
+    bool newer = row->prefix[0] == '\0' || name_starts(model, "gpt-6");
+    return newer || (name_starts(model, "gpt-5") && row->flags & REASONS);
+}
+
 static struct capability openai_preset(const struct name *n)
 {
     struct span rest = {n->at, n->len};
@@ -335,6 +343,7 @@ static struct capability openai_preset(const struct name *n)
         .audio = row->flags & HEARS,
         .json_schema = row->flags & STRUCTURED,
         .json_strict = row->flags & STRUCTURED,
+        .custom_tools = takes_free_text(rest, row),
         .parallel_flag = true,
         .stream_options = true,
         .safety_identifier = true,

@@ -59,6 +59,7 @@ struct capability {
     bool file_ids;
     bool json_schema;   /* response_format json_schema / output_config.format */
     bool json_strict;   /* `strict` understood in tools and formats */
+    bool custom_tools;  /* takes free-text tools as such; else they become functions */
     bool parallel_flag; /* parallel_tool_calls understood */
     bool stream_options;
     bool safety_identifier; /* user id goes as safety_identifier, else user */
