@@ -145,6 +145,12 @@ MUST_USE enum err config_load(const struct config_source *s, struct arena *repor
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
 /* First route whose glob matches the (decoded) model; NULL when none does. */
+/* What a link's target is with this link's model: Google's models at kind vertex are kind gemini's
+ * matter. */
+enum target_kind config_link_kind(const struct config *c, const struct config_link *link);
+/* What is known of a link; asked: the client's model name, for a link without one. */
+struct capability config_link_capability(const struct config *c, const struct config_link *link,
+                                         struct span asked);
 const struct config_route *config_route_for(const struct config *c, struct span model);
 /* "hotspare.yaml:14:7: error: ..." with the source line, a caret, and "fix: ..."; for all of a
  * report. Secrets written into the file are masked in the source lines shown. */
