@@ -99,6 +99,12 @@ struct capability capability_preset(enum target_kind kind, struct span model);
  * changes *c. host: plain, with or without a port. False: nothing is known of it. */
 bool capability_at_host(struct capability *c, struct span host, struct span model);
 
+#define CAPABILITY_NAME_MAX 64
+/* The i-th model that is known by name at this kind, as presets are looked up: '-' for '.', and the
+ * beginning of longer names (kind vllm: any part of them). One may stand for all others: "gemini-".
+ * False: there is no such. */
+bool capability_known(enum target_kind kind, size_t i, char out[CAPABILITY_NAME_MAX]);
+
 /* The vocabulary of x-hotspare-lossy. */
 #define LOSSY_CACHE_CONTROL "cache_control"
 #define LOSSY_THINKING "thinking"

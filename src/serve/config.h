@@ -161,4 +161,8 @@ void config_report_print(const struct config_report *r, const struct config_sour
 void config_show(const struct config *c, bool origin, struct buf *out);
 /* "deadlines.first_token", a section, or NULL = all. ERR_NOT_FOUND: *out says what is near. */
 enum err config_explain(const char *key, struct buf *out);
+/* What each target of each chain can carry, and its limits. */
+void config_explain_chains(const struct config *c, struct buf *out);
+/* docs/capabilities.md: the same for every kind of target. */
+void config_capability_page(struct buf *out);
 void config_schema(struct buf *out); /* JSON Schema 2020-12 */
