@@ -176,6 +176,9 @@ static void make_target(struct routing *r, size_t i)
         add_speech(r, i, base, &dialect_completions);
     if (from->kind == TARGET_BEDROCK)
         add_speech(r, i, base, &dialect_bedrock_converse);
+    if (from->kind == TARGET_OLLAMA) /* beside /v1, not below it */
+        add_speech(r, i, span_ends(base, SPAN("/v1")) ? span_take(base, base.len - 3) : base,
+                   &dialect_ollama);
 }
 
 /* The same project, origin and token. */

@@ -8,8 +8,8 @@
 #define FUZZ_INPUT_MAX 65536
 
 static const struct dialect *const fuzz_dialects[] = {
-    &dialect_anthropic, &dialect_openai_chat, &dialect_completions,
-    &dialect_gemini,    &dialect_complete,    &dialect_bedrock_converse,
+    &dialect_anthropic, &dialect_openai_chat,      &dialect_completions, &dialect_gemini,
+    &dialect_complete,  &dialect_bedrock_converse, &dialect_ollama,
 };
 
 /* Some are upstreams only. */
