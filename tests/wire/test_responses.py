@@ -111,19 +111,19 @@ def ask(g, model, stream=True, headers=None, **more):
 
 def climbs(reply):
     """The grammar of a stream: one item after another, one part after another, all closed, one terminal event."""
-    events, item, part, items = responses_events(reply.text), None, None, 0
+    events, item, part, items, parts = responses_events(reply.text), None, None, 0, 0
     expect([e["type"] for e in events[:2]], ["response.created", "response.in_progress"], "beginning")
     for e in events:
         kind = e["type"]
         if kind == "response.output_item.added":
             expect((item, e["output_index"]), (None, items), "an item in no other, in its place")
-            item, items = e["item"], items + 1
+            item, items, parts = e["item"], items + 1, 0
         elif kind == "response.output_item.done":
             expect((part, e["item"]["id"], e["item"]["type"], e["output_index"]), (None, item["id"], item["type"], items - 1), "its own end")
             item = None
         elif kind.endswith("_part.added"):
             expect((part, kind), (None, OPENS[item["type"]] + ".added"), "a part in no other")
-            part = ""
+            part, parts = "", parts + 1
         elif kind.endswith("_part.done"):
             expect(e["part"]["text"], part, "the part's text")
             part = None
@@ -131,6 +131,7 @@ def climbs(reply):
             part += e["delta"]
         if "item_id" in e:
             expect((e["item_id"], e["output_index"]), (item["id"], items - 1), "of the open item")
+            expect(e.get("content_index", e.get("summary_index", parts - 1)), parts - 1, "of the open part")
     expect((item, part, events[-1]["type"]), (None, None, "response.completed"), "end")
     expect(len({e["response"]["id"] for e in events if "response" in e}), 1, "one id")
 
