@@ -386,6 +386,19 @@ enum err oc_blocks_end(struct oc_blocks *b)
     return e;
 }
 
+enum err oc_blocks_sign(struct oc_blocks *b, struct chat_text signature)
+{
+    enum err e = b->cut ? ERR_OK : settle_text(b);
+    if (e != ERR_OK || b->cut || must_wait(b))
+        return e;
+    if (!b->open || b->type != CHAT_THINKING)
+        open_block(b, CHAT_THINKING, NULL);
+    tell(b, &(struct chat_event){
+                .type = CHAT_EV_SIGNATURE, .block_type = CHAT_THINKING, .text = signature});
+    close_block(b);
+    return ERR_OK;
+}
+
 /* The call a piece belongs to: by index; without one by id; without both the latest. A reused index
  * with another id, or with a name behind complete input, is another call. */
 static struct oc_part *find_call(struct oc_blocks *b, int64_t index, struct span id,

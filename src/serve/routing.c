@@ -66,33 +66,89 @@ static const struct cloud *make_vertex(struct routing *r, size_t i)
     const struct config_target *from = &r->snapshot->config->targets[i];
     struct span project = from->project ? span_from(from->project)
                                         : service_account_project(r->snapshot->accounts[i]);
+    bool gemini = from->kind == TARGET_GEMINI;
     struct cloud *c = arena_new(&r->arena, struct cloud);
     *c = (struct cloud){
-        .kind = TARGET_VERTEX,
-        .base = arena_printf(
-            &r->arena, "%.*s/v1/projects/%.*s/locations/%s/publishers/anthropic/models/",
-            SPAN_FMT(from->url.path), SPAN_FMT(encoded(&r->arena, project)), from->region),
+        .kind = from->kind,
+        .base = arena_printf(&r->arena, "%.*s/%s/projects/%.*s/locations/%s/publishers/%s/models/",
+                             SPAN_FMT(from->url.path), gemini ? "v1beta1" : "v1",
+                             SPAN_FMT(encoded(&r->arena, project)), from->region,
+                             gemini ? "google" : "anthropic"),
         .token = r->tokens[i],
+    };
+    return c;
+}
+
+/* Gemini with a key of its own. */
+static const struct cloud *make_gemini(struct routing *r, size_t i)
+{
+    struct cloud *c = arena_new(&r->arena, struct cloud);
+    *c = (struct cloud){
+        .kind = TARGET_GEMINI,
+        .base =
+            arena_printf(&r->arena, "%.*s%s", SPAN_FMT(r->snapshot->config->targets[i].url.path),
+                         dialect_gemini.path),
+    };
+    return c;
+}
+
+/* A URL that names a deployment, or the v1 endpoint, is the same for all models. */
+static bool names_deployment(const struct config_target *t)
+{
+    return span_search(t->url.path, SPAN("/deployments/")) >= 0 ||
+           span_ends(t->url.path, SPAN("/v1"));
+}
+
+static const struct cloud *make_azure(struct routing *r, size_t i)
+{
+    const struct config_target *from = &r->snapshot->config->targets[i];
+    if (!from->api_version || names_deployment(from))
+        return NULL;
+    struct cloud *c = arena_new(&r->arena, struct cloud);
+    *c = (struct cloud){
+        .kind = TARGET_AZURE_OPENAI,
+        .base = arena_printf(&r->arena, "%.*s/deployments/", SPAN_FMT(from->url.path)),
+        .api_version = span_from(from->api_version),
     };
     return c;
 }
 
 static const struct cloud *make_cloud(struct routing *r, size_t i, const struct origin *origin)
 {
-    switch (r->snapshot->config->targets[i].kind) {
+    const struct config_target *t = &r->snapshot->config->targets[i];
+    switch (t->kind) {
     case TARGET_BEDROCK:
         return make_bedrock(r, i, origin);
     case TARGET_VERTEX:
         return make_vertex(r, i);
+    case TARGET_GEMINI:
+        return config_is_cloud(t) ? make_vertex(r, i) : make_gemini(r, i);
+    case TARGET_AZURE_OPENAI:
+        return make_azure(r, i);
     default:
         return NULL;
     }
 }
 
+static void add_speech(struct routing *r, size_t i, struct span base, const struct dialect *dialect)
+{
+    struct relay_target *t = &r->targets[i];
+    assert(t->also_count < RELAY_ALSO_MAX);
+    t->also[t->also_count++] = (struct relay_speech){
+        dialect, arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect->path)};
+}
+
+/* Which of its models, the capabilities know. */
+static bool has_text_completions(enum target_kind kind)
+{
+    return kind == TARGET_OPENAI || kind == TARGET_VLLM || kind == TARGET_LLAMA_CPP ||
+           kind == TARGET_OLLAMA;
+}
+
 static void make_target(struct routing *r, size_t i, struct worker *w)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
-    bool openai = from->dialect != DIALECT_ANTHROPIC;
+    bool openai = from->dialect == DIALECT_OPENAI_CHAT;
     bool responses = openai && from->api == CONFIG_API_RESPONSES;
     const struct dialect *dialect =
         responses ? &dialect_openai_responses : dialect_by_id(from->dialect);
@@ -110,13 +166,17 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
         .context = from->context,
         .gate = r->snapshot->gates[i],
     };
+    if (from->api_version)
+        r->targets[i].path = arena_printf(&r->arena, "%.*s?api-version=%s",
+                                          SPAN_FMT(r->targets[i].path), from->api_version);
     r->tokens[i] = make_token(r, i, w);
     r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
-    if (openai && from->api == CONFIG_API_AUTO) {
-        r->targets[i].also = &dialect_openai_responses;
-        r->targets[i].also_path =
-            arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect_openai_responses.path);
-    }
+    if (openai && from->api == CONFIG_API_AUTO)
+        add_speech(r, i, base, &dialect_openai_responses);
+    if (openai && !responses && has_text_completions(from->kind))
+        add_speech(r, i, base, &dialect_completions);
+    if (from->kind == TARGET_BEDROCK)
+        add_speech(r, i, base, &dialect_bedrock_converse);
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */

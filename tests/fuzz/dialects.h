@@ -8,11 +8,15 @@
 #define FUZZ_INPUT_MAX 65536
 
 static const struct dialect *const fuzz_dialects[] = {
-    &dialect_anthropic,
-    &dialect_openai_chat,
-    &dialect_completions,
-    &dialect_complete,
+    &dialect_anthropic, &dialect_openai_chat, &dialect_completions,
+    &dialect_gemini,    &dialect_complete,    &dialect_bedrock_converse,
 };
+
+/* Some are upstreams only. */
+static inline bool fuzz_is_door(const struct dialect *d)
+{
+    return d->writer_new != NULL;
+}
 
 /* An answer read from `from` and written for `to`: it must keep its grammar, and look finished only
  * when it is. A model's own broken tool input is its own; what a provider says in its own dialect
