@@ -91,7 +91,7 @@ void answer_stream_begin(struct exchange *x)
     add_field(&f, "cache-control", SPAN("no-cache"));
     add_field(&f, "x-accel-buffering", SPAN("no"));
     /* With the head sent early, to keep the client alive, nobody has served it yet. */
-    if ((x->attempt.streaming || x->attempt.ended) && !x->holding)
+    if (x->attempt.streaming && !x->holding)
         add_answer_fields(x, &f);
     else
         add_our_fields(x, &f, false);
@@ -265,9 +265,10 @@ struct chat_error answer_nobody_left(struct exchange *x)
 void answer_upstream_error(struct exchange *x, const struct failure *f)
 {
     bool json = span_isearch(f->content_type, SPAN("json")) >= 0; /* not some proxy's page */
-    bool as_it_came = f->dialect == x->door && !x->route->links[f->link].target->cloud &&
-                      f->body.len > 0 && f->whole && json && !is_ours_to_mend(f) && !x->head_sent &&
-                      f->status >= 400;
+    const struct cloud *cloud = x->route->links[f->link].target->cloud;
+    bool enveloped = cloud && cloud_is_claudes(cloud); /* such errors have shapes of their own */
+    bool as_it_came = f->dialect == x->door && !enveloped && f->body.len > 0 && f->whole && json &&
+                      !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
     if (!as_it_came) {
         struct chat_error e = answer_caller_error(x, f);
         answer_error(x, &e, f->retry_after);

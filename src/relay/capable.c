@@ -12,9 +12,17 @@ const struct probed *capable_probed(const struct relay_target *t, struct span mo
     return NULL;
 }
 
-struct capability capable_of(const struct relay_target *t, struct span model)
+struct capability capable_presumed(const struct relay_target *t, struct span model)
 {
     struct capability c = capability_preset(t->kind, model);
+    if (t->kind == TARGET_OPENAI_COMPATIBLE)
+        (void)capability_at_host(&c, origin_host(t->origin), model);
+    return c;
+}
+
+struct capability capable_of(const struct relay_target *t, struct span model)
+{
+    struct capability c = capable_presumed(t, model);
     const struct probed *p = capable_probed(t, model);
     if (p)
         probed_apply(p, &c);
@@ -26,6 +34,6 @@ bool capable_narrows(const struct relay_target *t, struct span model, bool messa
     const struct probed *p = capable_probed(t, model);
     if (!p)
         return false;
-    struct capability presumed = capability_preset(t->kind, model);
+    struct capability presumed = capable_presumed(t, model);
     return probed_narrows(p, &presumed, messages);
 }

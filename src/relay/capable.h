@@ -5,7 +5,9 @@
 
 struct relay_target;
 
-/* model: plain. */
+/* What is presumed: of its kind, and of its host. model: plain. */
+struct capability capable_presumed(const struct relay_target *t, struct span model);
+/* ... and over it what a probe found. */
 struct capability capable_of(const struct relay_target *t, struct span model);
 /* What was found out by a probe; NULL: that model was not probed there. */
 const struct probed *capable_probed(const struct relay_target *t, struct span model);

@@ -117,11 +117,11 @@ static struct span credential_lines(const struct config_target *t)
     const struct secret *key = &t->key.value;
     if (key->len == 0)
         return SPAN_EMPTY;
-    bool bearer = t->bearer || t->dialect != DIALECT_ANTHROPIC;
-    const char *before = bearer ? "authorization: Bearer " : "x-api-key: ";
+    const char *header = config_key_header(t);
     struct buf line;
     buf_init(&line, (size_t)16 << 10);
-    enum err e = buf_add_cstr(&line, before);
+    enum err e =
+        buf_printf(&line, "%s: %s", header ? header : "authorization", header ? "" : "Bearer ");
     if (e == ERR_OK)
         e = buf_add(&line, (struct span){key->at, key->len});
     if (e == ERR_OK)

@@ -57,6 +57,8 @@ static void put_model(struct explained *x, const char *model)
     const struct probed *p =
         probed_find(x->probed, x->probed_count, t->name, t->url_text, model, x->wall);
     struct capability presumed = capability_preset(t->kind, span_from(model));
+    if (t->kind == TARGET_OPENAI_COMPATIBLE)
+        (void)capability_at_host(&presumed, t->url.host, span_from(model));
     put(x, "\n%s/%s can carry\n", t->name, model);
     for (enum probed_fact f = 0; f < PROBED_FACTS; f++)
         put_fact(x, f, p, &presumed);

@@ -2,7 +2,7 @@
 #include "tools/probe/ask.h"
 
 #include "base/span.h"
-#include "http/sse.h"
+#include "http/stream.h"
 #include "json/json.h"
 
 #define BODY_MAX ((size_t)4 << 20)
@@ -16,7 +16,7 @@ struct talk {
     struct arena arena;
     struct call *call;
     struct timer limit;
-    struct sse sse;
+    struct event_stream events;
     struct buf body, input;
     struct reply_reader *reader;
     usec began;
@@ -27,6 +27,11 @@ struct talk {
 void asked_deinit(struct asked *a)
 {
     buf_deinit(&a->text);
+}
+
+static const char *stream_type(const struct dialect *d)
+{
+    return d->lines ? "application/x-ndjson" : "text/event-stream";
 }
 
 static void why(struct asked *a, enum ask_end end, struct span text)
@@ -132,7 +137,7 @@ static void take_stream(struct talk *t, struct span bytes)
     while (bytes.len > 0) {
         struct sse_event e;
         size_t used;
-        enum err err = sse_next(&t->sse, bytes, &used, &e);
+        enum err err = event_stream_next(&t->events, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             return;
@@ -153,7 +158,7 @@ static void on_head(void *ctx, const struct http_head *head)
     struct span wait = http_field_get(head, "retry-after");
     int64_t seconds;
     out->status = head->status;
-    out->is_stream = span_istarts(type, SPAN("text/event-stream"));
+    out->is_stream = span_istarts(type, span_from(stream_type(t->order->dialect)));
     if (wait.len > 0 && span_i64(span_trim(wait), &seconds) == ERR_OK && seconds >= 0 &&
         seconds < 86400)
         out->retry_after = seconds * USEC_PER_SEC;
@@ -278,7 +283,7 @@ static struct span fields(struct talk *t)
     return arena_printf(&t->arena,
                         "content-type: application/json\r\naccept-encoding: identity\r\n"
                         "accept: %s\r\n%s%.*s",
-                        o->stream ? "text/event-stream" : "application/json",
+                        o->stream ? stream_type(o->dialect) : "application/json",
                         claude ? "anthropic-version: 2023-06-01\r\n" : "",
                         SPAN_FMT(o->target->credentials));
 }
@@ -314,11 +319,11 @@ void ask(struct asker *asker, const struct ask_order *order, struct asked *out)
     arena_init(&t.arena, (size_t)32 << 20);
     buf_init(&t.body, BODY_MAX);
     buf_init(&t.input, TEXT_MAX);
-    sse_init(&t.sse, EVENT_MAX, true);
+    event_stream_init(&t.events, order->dialect->lines, EVENT_MAX);
     pieces_init(&body, &t.arena);
     if (write_body(&t, &body))
         send(&t, &body);
-    sse_deinit(&t.sse);
+    event_stream_deinit(&t.events);
     buf_deinit(&t.body);
     buf_deinit(&t.input);
     arena_deinit(&t.arena);

@@ -8,10 +8,11 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "local/facts.h"
+#include "relay/capable.h"
 #include "serve/load.h"
 #include "serve/models.h"
 #include "serve/probed_file.h"
-#include "serve/worker.h"
+#include "serve/routing.h"
 #include "tools/probe/probe_internal.h"
 
 #include <getopt.h>
@@ -41,7 +42,6 @@ struct command {
     struct facts facts;
     struct arena arena;
     struct service service;
-    struct worker worker; /* of it: loop and pool */
     struct routing *routing;
     struct asker asker;
     struct probe *probes;
@@ -99,17 +99,30 @@ static bool speaks_own_messages(const struct config_target *t)
            (t->kind == TARGET_VLLM || t->kind == TARGET_LLAMA_CPP || t->kind == TARGET_OLLAMA);
 }
 
+/* What a client's Messages are translated to for it: the only format that its model answers, or
+ * that a context can be set in. */
+static struct relay_speech main_speech(const struct probe *p, const struct config_target *t)
+{
+    const struct relay_target *r = p->target;
+    for (size_t i = 0; i < r->also_count; i++) {
+        enum dialect_id id = r->also[i].dialect->id;
+        if ((id == DIALECT_OPENAI_RESPONSES && p->presumed.responses_only) ||
+            (id == DIALECT_OLLAMA && t->kind == TARGET_OLLAMA))
+            return r->also[i];
+    }
+    return (struct relay_speech){r->dialect, r->path};
+}
+
 static void open_doors(struct command *c, struct probe *p, const struct config_target *t)
 {
     const struct relay_target *r = p->target;
-    bool also = r->also && p->presumed.responses_only;
-    p->doors[0] = (struct probe_door){.dialect = also ? r->also : r->dialect,
-                                      .path = also ? r->also_path : r->path};
+    struct relay_speech speech = main_speech(p, t);
+    p->doors[0] = (struct probe_door){.dialect = speech.dialect, .path = speech.path};
     p->door_count = 1;
-    if (!speaks_own_messages(t))
+    bool context_is_set = t->kind == TARGET_OLLAMA && t->context > 0; /* in no other format */
+    if (!speaks_own_messages(t) || r->dialect != &dialect_openai_chat || context_is_set)
         return;
-    struct span base = r->path;
-    base.len -= r->dialect == &dialect_openai_chat ? strlen(dialect_openai_chat.path) : 0;
+    struct span base = span_take(r->path, r->path.len - strlen(dialect_openai_chat.path));
     if (span_ends(base, SPAN("/v1")))
         base.len -= 3;
     p->doors[1] = (struct probe_door){
@@ -146,7 +159,8 @@ static void add(struct command *c, size_t target, const char *model)
                         .model = model,
                         .url = t->url_text,
                         .raw_model = json_content(&c->arena, model),
-                        .presumed = capability_preset(t->kind, span_from(model))};
+                        .presumed =
+                            capable_presumed(routing_target(c->routing, target), span_from(model))};
     c->count++;
     p->context = context_for(c, &p->presumed, t->context);
     open_doors(c, p, t);
@@ -428,23 +442,22 @@ static int ask_all(struct command *c)
 static int with_targets(struct command *c)
 {
     char why[256] = "";
-    struct worker *w = &c->worker;
     int code = EXIT_CONFIG;
-    w->loop = c->asker.loop = loop_new();
-    w->pool = c->asker.pool = pool_new(w->loop, &pool_limits_default);
-    service_init(&c->service, loop_wall(w->loop));
+    c->asker.loop = loop_new();
+    c->asker.pool = pool_new(c->asker.loop, &pool_limits_default);
+    service_init(&c->service, loop_wall(c->asker.loop));
     if (service_adopt(&c->service, config_ref(c->loaded.config), why) != ERR_OK) {
         (void)fprintf(stderr, "hotspare probe: %s\n", why);
     } else {
-        c->routing = routing_new(service_snapshot(&c->service), w);
-        loop_on_signal(w->loop, SIGINT, on_signal, c);
-        loop_on_signal(w->loop, SIGTERM, on_signal, c);
+        c->routing = routing_new(service_snapshot(&c->service), c->asker.loop, c->asker.pool);
+        loop_on_signal(c->asker.loop, SIGINT, on_signal, c);
+        loop_on_signal(c->asker.loop, SIGTERM, on_signal, c);
         code = ask_all(c);
         routing_unref(c->routing);
     }
-    pool_free(w->pool);
+    pool_free(c->asker.pool);
     service_deinit(&c->service);
-    loop_free(w->loop);
+    loop_free(c->asker.loop);
     return code;
 }
 
