@@ -189,7 +189,7 @@ static void put_call(struct oc_writing *c, const struct chat_block *b)
     jw_key(w, "name");
     oc_put_tool_name(c, b->name);
     jw_key(w, "arguments");
-    if (!jw_tool_input(w, c->a, b->input))
+    if (!jw_tool_input(w, c->a, oc_call_input(c, b)))
         c->out->has_unparsed_tool_input = true;
     jw_object_end(w);
     jw_object_end(w);
@@ -298,7 +298,7 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
     struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (!oc_function_of(t, &f))
+    if (!oc_function_of(c, t, &f))
         return oc_refuse_tool(c, t);
     if (f.strict == CHAT_YES)
         lossy(c, LOSSY_STRICT);
