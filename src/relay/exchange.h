@@ -25,7 +25,7 @@ struct relay_speech {
     const struct dialect *dialect;
     struct span path;
 };
-#define RELAY_ALSO_MAX 2
+#define RELAY_ALSO_MAX 3
 
 struct relay_target { /* immutable while a request may use it */
     const char *name;

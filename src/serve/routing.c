@@ -14,6 +14,7 @@ struct routing {
     struct pool *pool;
     struct arena arena;
     struct relay_target *targets;
+    struct relay_target *gemini;  /* those of kind vertex, as models of Google's are asked there */
     struct access_token **tokens; /* one per target; NULL where it needs none */
     struct relay_route *routes;
     struct span default_model;
@@ -60,15 +61,14 @@ static struct access_token *make_token(struct routing *r, size_t i)
     return access_token_new(r->loop, r->pool, o, account);
 }
 
-static const struct cloud *make_vertex(struct routing *r, size_t i)
+static const struct cloud *make_vertex(struct routing *r, size_t i, bool gemini)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
     struct span project = from->project ? span_from(from->project)
                                         : service_account_project(r->snapshot->accounts[i]);
-    bool gemini = from->kind == TARGET_GEMINI;
     struct cloud *c = arena_new(&r->arena, struct cloud);
     *c = (struct cloud){
-        .kind = from->kind,
+        .kind = gemini ? TARGET_GEMINI : TARGET_VERTEX,
         .base = arena_printf(&r->arena, "%.*s/%s/projects/%.*s/locations/%s/publishers/%s/models/",
                              SPAN_FMT(from->url.path), gemini ? "v1beta1" : "v1",
                              SPAN_FMT(encoded(&r->arena, project)), from->region,
@@ -119,9 +119,9 @@ static const struct cloud *make_cloud(struct routing *r, size_t i, const struct 
     case TARGET_BEDROCK:
         return make_bedrock(r, i, origin);
     case TARGET_VERTEX:
-        return make_vertex(r, i);
+        return make_vertex(r, i, false);
     case TARGET_GEMINI:
-        return config_is_cloud(t) ? make_vertex(r, i) : make_gemini(r, i);
+        return config_is_cloud(t) ? make_vertex(r, i, true) : make_gemini(r, i);
     case TARGET_AZURE_OPENAI:
         return make_azure(r, i);
     default:
@@ -176,6 +176,20 @@ static void make_target(struct routing *r, size_t i)
         add_speech(r, i, base, &dialect_completions);
     if (from->kind == TARGET_BEDROCK)
         add_speech(r, i, base, &dialect_bedrock_converse);
+    if (from->kind == TARGET_OLLAMA) /* beside /v1, not below it */
+        add_speech(r, i, span_ends(base, SPAN("/v1")) ? span_take(base, base.len - 3) : base,
+                   &dialect_ollama);
+}
+
+/* The same project, origin and token. */
+static void make_gemini_twin(struct routing *r, size_t i)
+{
+    if (r->targets[i].kind != TARGET_VERTEX)
+        return;
+    r->gemini[i] = r->targets[i];
+    r->gemini[i].kind = TARGET_GEMINI;
+    r->gemini[i].dialect = &dialect_gemini;
+    r->gemini[i].cloud = make_vertex(r, i, true);
 }
 
 /* Model names of the configuration are plain text; a body wants them as JSON string content. */
@@ -200,8 +214,11 @@ static void make_route(struct routing *r, size_t i)
     to->affinity = r->snapshot->affinities[i];
     for (size_t k = 0; k < from->link_count; k++) {
         const struct config_link *link = &from->links[k];
+        enum target_kind kind = config_link_kind(r->snapshot->config, link);
+        bool twin = kind != r->targets[link->target].kind;
         to->links[k] =
-            (struct relay_link){&r->targets[link->target], json_content(&r->arena, link->model)};
+            (struct relay_link){twin ? &r->gemini[link->target] : &r->targets[link->target],
+                                json_content(&r->arena, link->model)};
         to->breakers[k] = r->snapshot->breakers[link->breaker];
         to->ttfts[k] = r->snapshot->ttfts[link->breaker];
     }
@@ -216,10 +233,11 @@ struct routing *routing_new(struct snapshot *s, struct loop *l, struct pool *poo
     r->pool = pool;
     arena_init(&r->arena, (size_t)16 << 20);
     r->targets = arena_array(&r->arena, struct relay_target, s->config->target_count);
+    r->gemini = arena_array(&r->arena, struct relay_target, s->config->target_count);
     r->tokens = arena_array(&r->arena, struct access_token *, s->config->target_count);
     r->routes = arena_array(&r->arena, struct relay_route, s->config->route_count);
     for (size_t i = 0; i < s->config->target_count; i++)
-        make_target(r, i);
+        make_target(r, i), make_gemini_twin(r, i);
     for (size_t i = 0; i < s->config->route_count; i++)
         make_route(r, i);
     r->default_model = json_content(&r->arena, models_default(s->config));
