@@ -93,7 +93,9 @@ struct chat_tool {
     struct span wire_type; /* Anthropic typed tool ("web_search_20250305") or OpenAI "custom"; empty
                               = function */
     bool server;           /* runs at its provider: cannot be carried to another one */
-    struct chat_text space; /* the OpenAI namespace it stands in; `name` begins with it */
+    struct chat_text grammar;   /* of an OpenAI "custom" tool's text; empty: any text */
+    struct span grammar_syntax; /* "lark" or "regex", raw */
+    struct chat_text space;     /* the OpenAI namespace it stands in; `name` begins with it */
     bool cached;
     struct span raw;
 };
@@ -227,6 +229,9 @@ struct chat_event {
     struct chat_text stop_sequence;
     const struct chat_error *error;
     bool custom; /* TOOL_USE of a custom tool */
+    /* DELTA without text: the part that the block is was announced, where the client sees such
+     * things (chat_event.id). */
+    bool part;
 };
 
 struct chat_sink {
