@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""The Anthropic and OpenAI SDKs for Go, unmodified, each against the other side's stand-in.
+
+This file starts the processes; go/ is the client, built by install.py.
+"""
+from clients import *
+
+need(GO_CLIENT)
+for how in ("refused", "cut@6"):
+    for client in ("anthropic", "openai"):
+        with stage(how, client) as st:
+            st.run([GO_CLIENT, client], f"{client}_go")
+finish()
