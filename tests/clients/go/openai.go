@@ -116,4 +116,5 @@ func openaiClaims() {
 		}
 		return first(expect("status", typed.StatusCode, 400), expect("a message", typed.Message != "", true))
 	})
+	responsesClaims(&client)
 }
