@@ -8,6 +8,7 @@
 #include "tools/drill/drill.h"
 #include "tools/licence/licence_cmd.h"
 #include "tools/matrix/matrix.h"
+#include "tools/options.h"
 #include "tools/plan/plan.h"
 #include "tools/standin.h"
 
@@ -18,8 +19,6 @@
 #include <string.h>
 #include <uv.h>
 #include <yaml.h>
-
-#define EXIT_USAGE 64
 
 static int version_main(int argc, char **argv);
 static int help_main(int argc, char **argv);
@@ -39,7 +38,9 @@ static const struct command {
     {"licence", licence_main, "may this model be used so, and what its licence asks"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
-    {"connect", connect_main, "the lines that point a client at the gateway"},
+    {"connect", connect_main, "the lines that point a client at the gateway; --write applies them"},
+    {"disconnect", disconnect_main,
+     "a client's settings as they were, also when the gateway is dead"},
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},
     {"version", version_main, "versions of the program and its libraries"},
     {"help", help_main, "this page"},

@@ -250,6 +250,7 @@ enum openai_flag {
     STOPS = 8, /* takes stop although it reasons */
     HEARS = 16,
     RESPONSES = 32, /* not answered by /chat/completions */
+    TEXT = 64,      /* legacy: answered by /completions alone (OpenAI, "Deprecations") */
 };
 /* Sources of RESPONSES, read 2026-11-26. OpenAI's API description (the Python SDK's ResponsesModel)
  * names o1-pro, o3-pro, both deep-research, gpt-5-pro, gpt-5-codex, gpt-5.1-codex-max and
@@ -267,6 +268,9 @@ static const struct openai_row {
     int64_t max_output, context;
 } openai_rows[] = {
     {"gpt-3-5", 0, 0, 4096, 16385},
+    {"gpt-3-5-turbo-instruct", TEXT, 0, 4096, 4096},
+    {"davinci-002", TEXT, 0, 16384, 16384},
+    {"babbage-002", TEXT, 0, 16384, 16384},
     {"gpt-4", 0, 0, 4096, 8192},
     {"gpt-4-turbo", VISION, 0, 4096, 128000},
     {"gpt-4o", VISION | STRUCTURED, 0, 16384, 128000},
@@ -331,6 +335,7 @@ static struct capability openai_preset(const struct name *n)
     bool reasons = row->flags & REASONS;
     return (struct capability){
         .responses_only = row->flags & RESPONSES,
+        .text_completions = row->flags & TEXT,
         .max_completion_tokens = true,
         .developer_role = reasons,
         .sampling = !reasons,
@@ -531,7 +536,7 @@ static struct capability open_preset(const struct name *n)
 static struct capability vllm_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
     c.source = "vLLM: OpenAI-compatible server; model cards, 2026-10";
@@ -541,7 +546,7 @@ static struct capability vllm_preset(const struct name *n)
 static struct capability llama_cpp_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
     c.source = "llama.cpp: server README; model cards, 2026-10";
@@ -551,7 +556,7 @@ static struct capability llama_cpp_preset(const struct name *n)
 static struct capability ollama_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.prefill = true;
+    c.prefill = c.text_completions = true;
     c.parallel_flag = false;
     c.context = 0;        /* what fits its card, from 4096 on: only its operator knows */
     c.cuts_prompt = true; /* protocols.md 3.4 */
@@ -588,6 +593,76 @@ static struct capability mistral_preset(const struct name *n)
     c.stream_options = false; /* usage comes unasked, and unknown fields are refused */
     c.source = "Mistral: API reference, model cards, 2026-10; model pages 2026-09-23";
     return c;
+}
+
+/* ---- Bedrock ---- */
+
+/* Does a profile's ARN say what is behind it? */
+static bool is_opaque_arn(const struct name *n)
+{
+    return name_starts((struct span){n->at, n->len}, "arn-aws") &&
+           (name_holds(n, "application-inference-profile") ||
+            !(name_holds(n, "inference-profile/") || name_holds(n, "foundation-model/") ||
+              name_holds(n, "-sagemaker-")));
+}
+
+/* Contexts: prices.tsv, and AWS's pages of the models. max_output: Nova's user guide; Meta's and
+ * Mistral's inference parameters (max_gen_len, max_tokens). Read 2026-11-26. */
+static const struct bedrock_row {
+    const char *part; /* anywhere in the name; the first that matches counts */
+    int64_t context, max_output;
+} bedrock_rows[] = {
+    {"nova-2-lite", 1000000, 64000}, {"nova-premier", 1000000, 10000},
+    {"nova-pro", 300000, 10000},     {"nova-lite", 300000, 10000},
+    {"nova-micro", 128000, 10000},   {"llama4", 0, 8192},
+    {"llama3-", 128000, 2048},       {"mistral-7b", 32000, 8192},
+    {"mixtral", 32000, 4096},        {"mistral-large-24", 128000, 8192},
+    {"deepseek-r1", 128000, 32768},  {"gpt-oss", 128000, 0},
+};
+
+static void take_bedrock_row(struct capability *c, const struct name *n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(bedrock_rows); i++) {
+        if (!name_holds(n, bedrock_rows[i].part))
+            continue;
+        c->context = bedrock_rows[i].context;
+        c->max_output = bedrock_rows[i].max_output;
+        return;
+    }
+}
+
+/* Models of Bedrock that are not Claude (AWS, "Supported models and model features" and "Converse",
+ * read 2026-11-26). That Llama streams no tool calls is what AWS says; a forced tool is known of
+ * Nova and gpt-oss, a schema of Mistral Large 3 (both recorded). */
+static struct capability converse_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    bool nova = name_holds(n, "nova"), nova_2 = name_holds(n, "nova-2");
+    bool gpt_oss = name_holds(n, "gpt-oss");
+    c.converse = true;
+    c.images =
+        c.images || (nova && !name_holds(n, "nova-micro")) || name_holds(n, "mistral-large-3");
+    c.pdf = nova && !name_holds(n, "nova-micro");
+    c.rich_results = c.top_k = nova;
+    c.stop = !gpt_oss; /* refused; the reader of the answer cuts */
+    c.whole_tools = name_holds(n, "llama");
+    c.forced_tool = nova || gpt_oss;
+    c.json_schema = name_holds(n, "mistral-large-3");
+    c.parallel_flag = c.stream_options = false;
+    c.reasoning_config = nova_2;
+    c.reasoning_effort = nova_2 || gpt_oss;
+    if (nova_2) /* high would forbid a limit of tokens */
+        c.efforts = BIT(EFFORT_NONE) | BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM);
+    take_bedrock_row(&c, n);
+    c.source = "AWS: Converse, inference parameters of its models, 2026-11";
+    return c;
+}
+
+static struct capability bedrock_preset(const struct name *n)
+{
+    if (name_holds(n, "claude") || is_opaque_arn(n))
+        return cloud_preset(n, "bedrock-2023-05-31", true);
+    return converse_preset(n);
 }
 
 static struct capability compatible_preset(const struct name *n)
@@ -652,7 +727,7 @@ struct capability capability_preset(enum target_kind kind, struct span model)
     case TARGET_GEMINI:
         return gemini_preset(&n);
     case TARGET_BEDROCK:
-        return cloud_preset(&n, "bedrock-2023-05-31", true);
+        return bedrock_preset(&n);
     case TARGET_VERTEX:
         return cloud_preset(&n, "vertex-2023-10-16", false);
     case TARGET_STANDIN:

@@ -45,6 +45,7 @@ enum effort effort_fit(uint32_t efforts, enum effort wanted);
 struct capability {
     /* OpenAI-chat side */
     bool responses_only;        /* answered by /responses, not by /chat/completions */
+    bool text_completions;      /* answered by /completions, too, or alone */
     bool max_completion_tokens; /* says max_completion_tokens instead of max_tokens */
     bool developer_role;        /* system texts go as role developer */
     bool sampling;              /* temperature / top_p accepted */
@@ -75,9 +76,15 @@ struct capability {
     const char *body_version; /* Messages in a cloud: the body names no model, but this as
                                  anthropic_version; NULL: Claude's own API */
     bool stream_by_path;      /* ... and whether to stream is told by the path, too */
-    bool forced_tool;         /* tool_choice any / required / named accepted at all */
-    bool mid_system;          /* role system inside messages */
-    bool prefill;             /* a last assistant message is continued */
+    /* Bedrock's other models */
+    bool converse;         /* spoken to in Converse, not in Messages */
+    bool rich_results;     /* a tool's result holds images, and says that it failed */
+    bool whole_tools;      /* takes tools only where a whole answer is asked for */
+    bool reasoning_config; /* effort is said by Nova's reasoningConfig */
+    /* Any side */
+    bool forced_tool;   /* tool_choice any / required / named accepted at all */
+    bool mid_system;    /* role system inside messages */
+    bool prefill;       /* a last assistant message is continued */
     int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
                            unknown */
     int64_t context;    /* tokens; 0 unknown */

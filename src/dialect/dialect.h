@@ -19,6 +19,7 @@ enum dialect_id {
     DIALECT_COUNT_TOKENS,
     DIALECT_EMBEDDINGS,
     DIALECT_OPENAI_RESPONSES,
+    DIALECT_BEDROCK_CONVERSE,
     DIALECT_COUNT
 };
 
@@ -127,6 +128,7 @@ struct dialect {
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
 extern const struct dialect dialect_openai_responses;
+extern const struct dialect dialect_bedrock_converse; /* upstream only: no door has its functions */
 extern const struct dialect dialect_gemini; /* no door: those of its functions are NULL */
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
@@ -183,6 +185,9 @@ struct span dialect_thinking_mark(const struct chat_block *block);
 struct span dialect_fallback_block(struct arena *a, struct span from, struct span to);
 /* Does this value of an anthropic-beta header ask for such blocks (server-side-fallback-...)? */
 bool dialect_beta_has_fallback(struct span value);
+
+/* Tools are defined, or the history holds calls or results of some. */
+bool dialect_has_tools(const struct chat_request *r);
 
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);

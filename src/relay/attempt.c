@@ -73,11 +73,16 @@ static enum err write_client_fields(struct exchange *x, const struct cloud *clou
     return e;
 }
 
+static bool asks_stream(const struct exchange *x)
+{
+    return x->stream && !x->attempt.whole;
+}
+
 static const char *accepts(const struct exchange *x, const struct cloud *cloud)
 {
     if (cloud)
-        return cloud_accepts(cloud, x->stream);
-    return x->stream ? "text/event-stream" : "application/json";
+        return cloud_accepts(cloud, asks_stream(x));
+    return asks_stream(x) ? "text/event-stream" : "application/json";
 }
 
 static enum err write_fields(struct exchange *x)
@@ -185,7 +190,9 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     const struct chat_request *clean = clean_request(x, link->target, fit.request);
     if (clean != fit.request)
         lossy_add(&out.lossy, LOSSY_THINKING);
-    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, x->stream, &out, problem);
+    x->attempt.whole = x->stream && cap.whole_tools && dialect_has_tools(clean);
+    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, asks_stream(x), &out,
+                                          problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
     if (x->splice.active)
@@ -202,7 +209,7 @@ static void make_reader(struct exchange *x)
      * sequence, and the ledger would lack what the client has. */
     bool knows = x->canonical_read && !x->attempt.passthrough;
     struct reader_options o = {.request = knows ? asked : NULL,
-                               .requested_whole = !x->stream,
+                               .requested_whole = !asks_stream(x),
                                .passes = x->attempt.passthrough};
     x->attempt.reader =
         x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
@@ -225,12 +232,17 @@ size_t attempt_line(struct exchange *x, const struct relay_link *link, usec now)
 
 static usec first_deadline(struct exchange *x, usec now)
 {
-    if (x->stream)
+    if (asks_stream(x))
         return now + x->relay->deadlines.first_token;
     /* A whole answer shows no sign of life until it is done: leave the next target half of what is
      * left. */
     usec left = x->deadline - now;
     return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
+}
+
+static bool is_converse(const struct attempt *at)
+{
+    return at->dialect->id == DIALECT_BEDROCK_CONVERSE;
 }
 
 static enum err write_path(struct exchange *x, struct chat_problem *problem)
@@ -240,7 +252,8 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
     if (target->cloud) {
         struct span model = json_unescape(asked_model(x, link), x->arena);
         problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
-        return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
+        return cloud_path(target->cloud, model, is_converse(&x->attempt), asks_stream(x), x->arena,
+                          &x->attempt.path);
     }
     struct span query = request_query(x->request);
     if (x->attempt.dialect == x->door && query.len > 0 && span_find(x->attempt.path, '?') < 0)
@@ -263,29 +276,49 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
-/* Of the formats its target speaks: the client's own, so that bytes can pass, or the only one its
- * model answers. */
-static bool speaks_also(struct exchange *x, const struct relay_link *link)
+/* Its model answers nothing else. */
+static bool must_speak(const struct capability *cap, enum dialect_id id)
+{
+    return (id == DIALECT_OPENAI_RESPONSES && cap->responses_only) ||
+           (id == DIALECT_BEDROCK_CONVERSE && cap->converse);
+}
+
+/* Text completions pass as they came or not at all: what is written anew is a chat. */
+static bool may_pass(const struct exchange *x, const struct capability *cap)
+{
+    return x->door->id != DIALECT_COMPLETIONS || (cap->text_completions && !x->splice.active);
+}
+
+/* Of the formats its target speaks: the only one its model answers; or the client's own, so that
+ * bytes can pass. */
+static struct relay_speech choose_speech(struct exchange *x, const struct relay_link *link)
 {
     const struct relay_target *target = link->target;
-    if (!target->also || target->also == x->door)
-        return target->also != NULL;
-    struct span model = link->model.len ? link->model : x->model;
-    return capability_preset(target->kind, json_unescape(model, x->arena)).responses_only;
+    struct relay_speech first = {target->dialect, target->path};
+    if (target->also_count == 0)
+        return first;
+    struct capability cap =
+        capability_preset(target->kind, json_unescape(asked_model(x, link), x->arena));
+    for (size_t i = 0; i < target->also_count; i++)
+        if (must_speak(&cap, target->also[i].dialect->id))
+            return target->also[i];
+    for (size_t i = 0; i < target->also_count; i++)
+        if (target->also[i].dialect == x->door && may_pass(x, &cap))
+            return target->also[i];
+    return first;
 }
 
 void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
-    bool also = speaks_also(x, link);
-    const struct dialect *dialect = also ? link->target->also : link->target->dialect;
+    struct relay_speech speech = choose_speech(x, link);
     x->attempt = (struct attempt){.link = link,
-                                  .dialect = dialect,
-                                  .path = also ? link->target->also_path : link->target->path,
+                                  .dialect = speech.dialect,
+                                  .path = speech.path,
                                   .index = link_index,
                                   .line = attempt_line(x, link, now),
                                   .open = true,
-                                  .passthrough = !x->splice.active && dialect == x->door,
+                                  .passthrough = !x->splice.active && speech.dialect == x->door,
                                   .started = now,
                                   .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
@@ -708,12 +741,12 @@ static void on_head(void *ctx, const struct http_head *head)
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     if (at->streaming && comes_framed(at->link->target)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(at->frames, ATTEMPT_EVENT_MAX);
+        cloud_stream_init(at->frames, is_converse(at), ATTEMPT_EVENT_MAX);
     }
-    if (x->stream ? !at->streaming : !json)
+    if (asks_stream(x) ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
-             x->stream ? "a stream was asked for, and the 200 is none"
-                       : "an answer was asked for, and the 200 is not JSON");
+             asks_stream(x) ? "a stream was asked for, and the 200 is none"
+                            : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
         answer_stream_begin(x);
 }
@@ -897,7 +930,13 @@ static void end_whole(struct exchange *x)
         fail_broken(x, at->told_error ? ERR_OK : ERR_SYNTAX, "the 200 does not hold an answer");
         return;
     }
-    answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
+    if (x->stream) {
+        at->streaming = true; /* its events wait in x->out */
+        x->holding = x->hold.on = false;
+        answer_flush(x);
+    } else {
+        answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
+    }
     exchange_completed(x);
 }
 

@@ -20,15 +20,22 @@
 #include "relay/refused.h"
 #include "relay/seam.h"
 
+/* A format that a target speaks, and where: "/v1/messages" behind its base path. */
+struct relay_speech {
+    const struct dialect *dialect;
+    struct span path;
+};
+#define RELAY_ALSO_MAX 2
+
 struct relay_target { /* immutable while a request may use it */
     const char *name;
     enum target_kind kind;
     const struct dialect *dialect;
     struct span path; /* base path and the dialect's own: "/v1/messages" */
-    /* Another format it speaks: used where the client speaks it, or its model answers nothing else.
-     * NULL: none. */
-    const struct dialect *also;
-    struct span also_path;
+    /* Other formats it speaks: used where the client speaks it, or its model answers nothing
+     * else. */
+    struct relay_speech also[RELAY_ALSO_MAX];
+    size_t also_count;
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
     struct origin *origin;     /* of this worker's pool */

@@ -66,6 +66,7 @@ struct attempt {
     struct span fields;      /* request header lines, credentials last */
     int status;
     bool streaming; /* a 2xx event stream is being read */
+    bool whole; /* asked for a whole answer where the client wants a stream: it gets its events */
     bool paused;
     bool ended;      /* the terminal event was seen */
     bool told_error; /* an error event was seen; `failure.error` holds it */

@@ -130,6 +130,21 @@ static const struct cloud *make_cloud(struct routing *r, size_t i, const struct 
     }
 }
 
+static void add_speech(struct routing *r, size_t i, struct span base, const struct dialect *dialect)
+{
+    struct relay_target *t = &r->targets[i];
+    assert(t->also_count < RELAY_ALSO_MAX);
+    t->also[t->also_count++] = (struct relay_speech){
+        dialect, arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect->path)};
+}
+
+/* Which of its models, the capabilities know. */
+static bool has_text_completions(enum target_kind kind)
+{
+    return kind == TARGET_OPENAI || kind == TARGET_VLLM || kind == TARGET_LLAMA_CPP ||
+           kind == TARGET_OLLAMA;
+}
+
 static void make_target(struct routing *r, size_t i, struct worker *w)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
@@ -156,11 +171,12 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
                                           SPAN_FMT(r->targets[i].path), from->api_version);
     r->tokens[i] = make_token(r, i, w);
     r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
-    if (openai && from->api == CONFIG_API_AUTO) {
-        r->targets[i].also = &dialect_openai_responses;
-        r->targets[i].also_path =
-            arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect_openai_responses.path);
-    }
+    if (openai && from->api == CONFIG_API_AUTO)
+        add_speech(r, i, base, &dialect_openai_responses);
+    if (openai && !responses && has_text_completions(from->kind))
+        add_speech(r, i, base, &dialect_completions);
+    if (from->kind == TARGET_BEDROCK)
+        add_speech(r, i, base, &dialect_bedrock_converse);
 }
 
 /* The same project, origin and token. */

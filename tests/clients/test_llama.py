@@ -117,6 +117,8 @@ with claim("the first failing Claude request starts llama.cpp, and its stream is
             events = [d for _, d in sse_events(r.text)]
             expect(events[-1], "[DONE]", r.text)
             expect_true("".join(json.loads(d)["choices"][0]["text"] for d in events[:-1] if json.loads(d)["choices"]), r.text)
+            r = post_json(s.url + "/v1/completions", dict(ask, prompt=[5, 6, 7]), seconds=120)
+            expect((r.status, served_by(r), r.json["object"]), (200, "mine", "text_completion"), f"a prompt of tokens, which no chat could hold: {r.text}")
         with claim("a stop sequence ends the real server's answer"):
             r = messages(s, False, stop_sequences=["a", "e", "i", "o", "u", "n", "t"], max_tokens=200)
             expect(r.status, 200, r.text)

@@ -9,7 +9,7 @@
 
 static const struct dialect *const fuzz_dialects[] = {
     &dialect_anthropic, &dialect_openai_chat, &dialect_completions,
-    &dialect_gemini,    &dialect_complete,
+    &dialect_gemini,    &dialect_complete,    &dialect_bedrock_converse,
 };
 
 /* Some are upstreams only. */

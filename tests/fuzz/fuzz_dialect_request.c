@@ -9,6 +9,7 @@ static void check(const struct dialect *from, enum target_kind kind, struct span
     struct capability cap = capability_preset(kind, SPAN("model"));
     const struct dialect *to = kind == TARGET_ANTHROPIC ? &dialect_anthropic
                                : kind == TARGET_GEMINI  ? &dialect_gemini
+                               : cap.converse           ? &dialect_bedrock_converse
                                                         : &dialect_openai_chat;
     arena_init(&a, FUZZ_ARENA_MAX);
     struct request_words once = translate_request(&a, from, to, &cap, body);
