@@ -186,6 +186,8 @@ struct chat_usage {
     int64_t input, cache_read, cache_write, output, reasoning;
 };
 #define CHAT_USAGE_UNKNOWN ((struct chat_usage){-1, -1, -1, -1, -1})
+/* Fields that are told replace those of `into`. */
+void chat_usage_merge(struct chat_usage *into, const struct chat_usage *told);
 
 /* What went wrong, in no dialect. type is Anthropic's error type word ("overloaded_error"), the
  * richest vocabulary. */

@@ -14,10 +14,10 @@
  * tried by the same code as in the gateway: a target that fails is left for the next one, also in
  * the middle of an answer.
  *
- * Nothing runs between two calls: there is no thread and no port. A client with its replies is used
- * by one thread at a time; different clients by as many as you like. Signal handlers are left
- * alone, and nothing is written to stderr. Exhausted memory ends the process, as in the gateway;
- * nothing else does.
+ * Nothing runs between two calls: there is no port, and no thread but libuv's for looking up names.
+ * A client with its replies is used by one thread at a time; different clients by as many as you
+ * like. Signal handlers are left alone, and nothing is written to stderr. Exhausted memory ends the
+ * process, as in the gateway, and so does a bug of the library's that its own assertions find.
  *
  * No promise is made yet about the ABI: build against the header you installed. libhotspare(3) is
  * the manual. C99 and C++. */

@@ -86,20 +86,6 @@ static void keep(char **to, struct span s)
     *to = kept(s);
 }
 
-static void merge(int64_t *to, int64_t n)
-{
-    if (n >= 0)
-        *to = n;
-}
-
-static void merge_usage(struct chat_usage *to, const struct chat_usage *u)
-{
-    merge(&to->input, u->input);
-    merge(&to->output, u->output);
-    merge(&to->cache_read, u->cache_read);
-    merge(&to->cache_write, u->cache_write);
-}
-
 static struct span or_empty(const char *text)
 {
     return text ? span_from(text) : SPAN_EMPTY;
@@ -213,7 +199,7 @@ static void on_event(void *ctx, const struct chat_event *e)
     struct hs_reply *r = ctx;
     switch (e->type) {
     case CHAT_EV_START:
-        merge_usage(&r->usage, &e->usage);
+        chat_usage_merge(&r->usage, &e->usage);
         tell_start(r);
         break;
     case CHAT_EV_BLOCK_START:
@@ -228,7 +214,7 @@ static void on_event(void *ctx, const struct chat_event *e)
         r->block = CHAT_OTHER;
         break;
     case CHAT_EV_USAGE:
-        merge_usage(&r->usage, &e->usage);
+        chat_usage_merge(&r->usage, &e->usage);
         break;
     case CHAT_EV_FINISH:
         r->stop = e->stop;

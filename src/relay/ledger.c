@@ -22,21 +22,6 @@ void ledger_deinit(struct ledger *l)
     buf_deinit(&l->rows);
 }
 
-static void merge(int64_t *into, int64_t told)
-{
-    if (told >= 0)
-        *into = told;
-}
-
-static void merge_usage(struct chat_usage *into, const struct chat_usage *told)
-{
-    merge(&into->input, told->input);
-    merge(&into->cache_read, told->cache_read);
-    merge(&into->cache_write, told->cache_write);
-    merge(&into->output, told->output);
-    merge(&into->reasoning, told->reasoning);
-}
-
 /* What does not fit ends the keeping: what is there has no holes. */
 static void keep_text(struct ledger *l, struct buf *to, struct chat_text t)
 {
@@ -175,7 +160,7 @@ void ledger_note(struct ledger *l, const struct chat_event *e)
     switch (e->type) {
     case CHAT_EV_START:
         l->started = true;
-        merge_usage(&l->usage, &e->usage);
+        chat_usage_merge(&l->usage, &e->usage);
         break;
     case CHAT_EV_BLOCK_START:
         note_block_start(l, e);
@@ -192,7 +177,7 @@ void ledger_note(struct ledger *l, const struct chat_event *e)
         l->last.done = true;
         break;
     case CHAT_EV_USAGE:
-        merge_usage(&l->usage, &e->usage);
+        chat_usage_merge(&l->usage, &e->usage);
         break;
     case CHAT_EV_FINISH:
         l->finished = true;
