@@ -271,6 +271,8 @@ static enum err tell_foreign(struct reply_reader *r, bool all)
 static enum err begin_foreign(struct reply_reader *r, struct item *i, struct json item)
 {
     struct item *last = r->foreign;
+    if (i->foreign) /* announced twice */
+        return ERR_OK;
     i->foreign = true;
     i->whole = arena_copy(r->a, json_raw(item));
     while (last && last->next_foreign)

@@ -24,6 +24,7 @@ static const struct capability full = {
     .json_strict = true,
     .parallel_flag = true,
     .safety_identifier = true,
+    .custom_tools = true,
     .tool_name_max = 64,
     .forced_tool = true,
     .mid_system = true,
@@ -176,7 +177,7 @@ static void a_messages_request_is_asked_in_items(void **state)
         "no\"},{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
         "\"text\":\"again\"}]}],\"tools\":[{\"type\":\"function\",\"name\":\"f\","
         "\"parameters\":" SCHEMA ",\"strict\":false}],\"tool_choice\":\"required\",\"parallel_tool_"
-                                 "calls\":false,\"max_output_tokens\":99,\"store\":false}",
+        "calls\":false,\"max_output_tokens\":99,\"store\":false}",
         "thinking,tool_result_error,stop_sequences");
 }
 
@@ -375,6 +376,14 @@ static void items_under_way_at_once_are_told_one_by_one(void **state)
                  "start resp_1 m\nopen other\nclose\ndone\nopen text\n");
 }
 
+static void an_item_that_is_announced_twice_is_told_once(void **state)
+{
+    check_stream(state, true,
+                 CREATED ADDED("0", LIST("a")) ADDED("0", LIST("a")) DONE("0", LIST("a"))
+                     ADDED("0", LIST("a")) DONE("0", LIST("a")),
+                 ERR_EOF, "start resp_1 m\nopen other\nclose\ndone\n");
+}
+
 /* A recorded gateway says so: the reasoning is done when the text has begun. */
 static void the_end_of_another_item_closes_nothing(void **state)
 {
@@ -542,6 +551,7 @@ int main(void)
         CHECK_TEST(whole_answers_say_how_they_ended),
         CHECK_TEST(an_item_begins_its_block_and_its_part_is_told),
         CHECK_TEST(items_under_way_at_once_are_told_one_by_one),
+        CHECK_TEST(an_item_that_is_announced_twice_is_told_once),
         CHECK_TEST(the_end_of_another_item_closes_nothing),
         CHECK_TEST(codex_takes_what_is_cut_short_or_refused_for_complete),
         CHECK_TEST(keep_alives_are_events_once_there_is_an_answer),
