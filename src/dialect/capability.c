@@ -655,7 +655,7 @@ static struct capability converse_preset(const struct name *n)
     if (nova_2) /* high would forbid a limit of tokens */
         c.efforts = BIT(EFFORT_NONE) | BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM);
     take_bedrock_row(&c, n);
-    c.source = "protocols.md 3.7, corpus, AWS; 2026-11";
+    c.source = "AWS: Converse, inference parameters of its models, 2026-11";
     return c;
 }
 

@@ -144,8 +144,12 @@ bool oc_has_system_text(const struct oc_writing *c, struct oc_run run, bool lead
 
 static void put_system(struct oc_writing *c, struct oc_run run, bool leading)
 {
-    if (!oc_has_system_text(c, run, leading))
+    if (!oc_has_system_text(c, run, leading)) {
+        EACH_BLOCK(run, m, b)
+        if (b->type != CHAT_TEXT)
+            lossy(c, LOSSY_OTHER);
         return;
+    }
     put_role(c, c->cap->developer_role ? "developer" : "system");
     jw_key(&c->w, "content");
     oc_put_system_text(c, run, leading);

@@ -283,7 +283,9 @@ static enum err read_tool_calls(struct reply_reader *r, struct json calls)
     for (struct json c = json_first(calls); json_present(c) && e == ERR_OK;
          c = json_next(calls, c)) {
         int64_t index;
-        bool custom = json_str_is(json_get(c, "type"), "custom");
+        /* The type comes with a call's first chunk only. */
+        bool custom = json_str_is(json_get(c, "type"), "custom") ||
+                      (json_useful(json_get(c, "custom")) && !json_useful(json_get(c, "function")));
         if (json_i64(json_get(c, "index"), &index) != ERR_OK || index < 0)
             index = OC_NO_INDEX;
         e = read_call(r, index, json_str(json_get(c, "id")),

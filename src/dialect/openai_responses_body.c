@@ -28,6 +28,8 @@ static void put_instructions(struct oc_writing *c)
     for (const struct chat_message *m = c->r->messages; m != end; m = m->next)
         for (const struct chat_block *b = m->blocks; b; b = b->next) {
             oc_note_losses(c, b);
+            if (b->type != CHAT_TEXT)
+                lossy_add(&c->out->lossy, LOSSY_OTHER);
             if (!oc_system_text(b, b == c->r->messages->blocks))
                 continue;
             if (!any) {

@@ -174,6 +174,7 @@ struct exchange {
     struct reply_writer *pinger; /* writes keep-alives into `ping`, beside what is held in `out` */
     struct buf out, ping;
     bool head_sent;   /* status and headers are with the client */
+    bool gone;        /* the client is: its request is to be aborted */
     bool holding;     /* bytes stay in `out` until the commit point */
     bool writer_full; /* `out` reached its bound */
     bool error_told;  /* the target's own error event went through: none of ours follows */

@@ -15,6 +15,7 @@ struct column {
 static const struct column hosted[] = {
     {"anthropic", TARGET_ANTHROPIC, NULL, "claude-sonnet-4-6"},
     {"bedrock", TARGET_BEDROCK, NULL, "anthropic.claude-sonnet-4-6"},
+    {"bedrock, Nova", TARGET_BEDROCK, NULL, "us.amazon.nova-pro-v1:0"},
     {"vertex", TARGET_VERTEX, NULL, "claude-sonnet-4-6"},
     {"openai", TARGET_OPENAI, NULL, "gpt-5.4"},
     {"azure-openai", TARGET_AZURE_OPENAI, NULL, "gpt-5.4"},
@@ -55,9 +56,10 @@ static void put_cell(struct carried c, struct buf *out)
     config_put(out, "degraded: `%s`", names);
 }
 
-static const struct dialect *asked_of_kind(enum target_kind kind)
+static const struct dialect *asked_of(const struct column *c)
 {
-    return dialect_by_id(config_kind(kind)->dialect);
+    return capability_of(c).converse ? &dialect_bedrock_converse
+                                     : dialect_by_id(config_kind(c->kind)->dialect);
 }
 
 /* Those that speak the client's format need no column. */
@@ -66,7 +68,7 @@ static void put_speakers(const struct dialect *door, const struct column *column
 {
     const char *gap = "As it is: ";
     for (size_t k = 0; k < count; k++) {
-        if (asked_of_kind(columns[k].kind) != door)
+        if (asked_of(&columns[k]) != door)
             continue;
         config_put(out, "%s%s", gap, columns[k].title);
         gap = ", ";
@@ -80,17 +82,17 @@ static void put_features(const struct dialect *door, const struct column *column
 {
     config_put(out, "| feature | field |");
     for (size_t k = 0; k < count; k++)
-        if (asked_of_kind(columns[k].kind) != door)
+        if (asked_of(&columns[k]) != door)
             config_put(out, " %s |", columns[k].title);
     config_put(out, "\n|---|---|");
     for (size_t k = 0; k < count; k++)
-        if (asked_of_kind(columns[k].kind) != door)
+        if (asked_of(&columns[k]) != door)
             config_put(out, "---|");
     for (size_t i = 0; i < carry_features(door); i++) {
         const struct carry_feature *f = carry_feature(door, i);
         config_put(out, "\n| %s | %s |", f->name, f->at_door);
         for (size_t k = 0; k < count; k++) {
-            const struct dialect *to = asked_of_kind(columns[k].kind);
+            const struct dialect *to = asked_of(&columns[k]);
             struct capability cap = capability_of(&columns[k]);
             if (to == door)
                 continue;
@@ -229,6 +231,8 @@ static const struct dialect *asked_in(const struct config *c, const struct confi
     const struct config_target *t = &c->targets[link->target];
     if (config_link_kind(c, link) == TARGET_GEMINI)
         return &dialect_gemini;
+    if (cap->converse)
+        return &dialect_bedrock_converse;
     if (t->dialect != DIALECT_OPENAI_CHAT)
         return dialect_by_id(t->dialect);
     bool responses =

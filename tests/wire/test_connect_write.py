@@ -445,6 +445,10 @@ with claim("what_is_remembered_is_private_and_a_damaged_copy_is_not_written_back
         p = home.run("disconnect", "claude-code")
         expect((p.returncode, home.get(FILES["claude-code"])), (65, after), p.err)
         expect_true("digest" in p.err and "By hand" in p.err, p.err)
+        os.unlink(home.path(os.path.join(STATE, "lock")))
+        os.symlink("nowhere", home.path(os.path.join(STATE, "lock")))
+        p = home.run("disconnect", "claude-code")
+        expect((p.returncode, "By hand" in p.err), (73, True), p.err)
 
 with claim("two_runs_at_once_do_not_mix"):
     import fcntl

@@ -4,7 +4,9 @@ each dialect, whole and streamed, with tools, cut in the middle, and with the ta
 import itertools
 import json
 import os
+import socket
 import sys
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -288,6 +290,24 @@ with Standin("lead", words=WORDS) as lead, Standin("spare", words=WORDS) as spar
         lead.faults("cut@9")
         check(ask(g, "responses-anthropic", background=True), "heard again and broken again")
         expect(spare.stats()["requests"], 1, "then another goes on")
+
+# ---- a client that leaves with the last event ----
+
+with claim("who_leaves_with_the_last_event_has_had_the_whole_answer"):
+    ends = {"anthropic": 11, "chat": 9, "responses": 13}  # the stand-in's events; behind the last one its body does not end
+    for api, events in ends.items():
+        with Standin("up", words=5, fault=f"stall@{events}") as s, upstreams(s) as g:
+            body = json.dumps(responses(stream=True, model=api)).encode()
+            parts = urllib.parse.urlsplit(g.url)
+            with socket.create_connection((parts.hostname, parts.port), timeout=20) as sock:
+                sock.sendall(f"POST {DOOR} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+                got = b""
+                while b"event: response.completed" not in got or not got.endswith(b"\n\n\r\n"):
+                    piece = sock.recv(65536)
+                    expect_true(piece, f"{api}: the stream ends before its last event: {got[-300:]}")
+                    got += piece
+            line = json.loads(g.wait_for(r'^\{.*"api".*').group(0))
+            expect((line["outcome"], line["served_by"], line["attempts"][0]["result"]), ("ok", api, "ok"), api)
 
 # ---- which API ----
 

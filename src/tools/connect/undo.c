@@ -227,7 +227,7 @@ static int disconnect(struct disconnect_cmd *c, const struct client *client, boo
     else if (status == 0 && !quiet)
         (void)fprintf(stderr, "%s: not connected by --write, nothing to undo. By hand: %s.\n",
                       client->name, client->undo);
-    else if (status == EXIT_DATA)
+    else if (status)
         (void)by_hand(client);
     if (ch.recorded || !quiet)
         change_report(&ch, "disconnect", client->name, ch.recorded ? ch.record.url.at : NULL);

@@ -5,7 +5,8 @@
 
 static const struct dialect *const doors[] = {&dialect_anthropic, &dialect_openai_chat};
 static const struct dialect *const formats[] = {&dialect_anthropic, &dialect_openai_chat,
-                                                &dialect_openai_responses, &dialect_gemini};
+                                                &dialect_openai_responses, &dialect_gemini,
+                                                &dialect_bedrock_converse};
 
 static size_t named(const struct dialect *door, const char *name)
 {

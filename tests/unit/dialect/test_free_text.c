@@ -65,6 +65,11 @@ static const struct row {
      "\",\"parametersJsonSchema\":" FREE_TEXT_SCHEMA "}]",
      "\"name\":\"patch\",\"args\":{\"input\":\"*** \\\"x\\\"\\n\\u00e9\"}",
      "\"allowedFunctionNames\":[\"patch\"]", "strict_tools"},
+    {TARGET_BEDROCK, "us.amazon.nova-pro-v1:0", &dialect_bedrock_converse,
+     "\"toolSpec\":{\"name\":\"patch\",\"description\":\"" IN_WORDS
+     "\",\"inputSchema\":{\"json\":" FREE_TEXT_SCHEMA "}}",
+     "\"name\":\"patch\",\"input\":{\"input\":\"*** \\\"x\\\"\\n\\u00e9\"}",
+     "\"toolChoice\":{\"tool\":{\"name\":\"patch\"}}", "strict_tools"},
     {TARGET_ANTHROPIC, "claude-sonnet-4-5", &dialect_anthropic,
      "\"name\":\"patch\",\"description\":\"" IN_WORDS "\",\"input_schema\":" FREE_TEXT_SCHEMA,
      "\"name\":\"patch\",\"input\":{\"input\":\"*** \\\"x\\\"\\n\\u00e9\"}",
@@ -122,6 +127,10 @@ static const struct {
      "{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"id\":\"c1\",\"name\":"
      "\"patch\",\"args\":",
      "}}]},\"finishReason\":\"STOP\"}]}", false},
+    {&dialect_bedrock_converse,
+     "{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"toolUse\":{\"toolUseId\":"
+     "\"c1\",\"name\":\"patch\",\"input\":",
+     "}}]}},\"stopReason\":\"tool_use\",\"usage\":{\"inputTokens\":1,\"outputTokens\":1}}", false},
     {&dialect_anthropic,
      "{\"id\":\"m\",\"model\":\"m\",\"role\":\"assistant\",\"type\":\"message\",\"content\":[{"
      "\"type\":\"tool_use\",\"id\":\"c1\",\"name\":\"patch\",\"input\":",
