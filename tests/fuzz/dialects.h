@@ -8,8 +8,8 @@
 #define FUZZ_INPUT_MAX 65536
 
 static const struct dialect *const fuzz_dialects[] = {
-    &dialect_anthropic, &dialect_openai_chat, &dialect_completions,
-    &dialect_gemini,    &dialect_complete,    &dialect_bedrock_converse,
+    &dialect_anthropic, &dialect_openai_chat,      &dialect_completions,      &dialect_gemini,
+    &dialect_complete,  &dialect_bedrock_converse, &dialect_openai_responses,
 };
 
 /* Some are upstreams only. */
@@ -28,7 +28,11 @@ static inline void fuzz_judge(const struct dialect *from, const struct dialect *
     char why[GRAMMAR_WHY_MAX];
     if (to == &dialect_completions || to == &dialect_complete)
         return;
-    (to == &dialect_anthropic ? messages_grammar_check : chat_grammar_check)(t->bytes, &end, why);
+    if (to == &dialect_openai_responses)
+        responses_grammar_check(t->bytes, from != to, &end, why);
+    else
+        (to == &dialect_anthropic ? messages_grammar_check : chat_grammar_check)(t->bytes, &end,
+                                                                                 why);
     bool own =
         from == to || (from == &dialect_complete && to == &dialect_anthropic); /* one reader */
     if (why[0] && (own || strcmp(why, "a tool input is no JSON object") == 0))
