@@ -10,6 +10,7 @@
 #include "tools/matrix/matrix.h"
 #include "tools/options.h"
 #include "tools/plan/plan.h"
+#include "tools/pull/pull.h"
 #include "tools/standin.h"
 
 #include "json/json.h"
@@ -36,6 +37,7 @@ static const struct command {
      "files that start a planned model: compose, systemd, Kubernetes, commands"},
     {"matrix", matrix_main, "which model to take: speed, price and latency, hosted and own"},
     {"licence", licence_main, "may this model be used so, and what its licence asks"},
+    {"pull", pull_main, "weights from a model hub: licence first, resumed, verified"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
     {"connect", connect_main, "the lines that point a client at the gateway; --write applies them"},

@@ -273,14 +273,10 @@ static void write_tool_use(struct a_body *b, const struct chat_block *block)
     jw_key(&b->w, "name");
     jw_text(&b->w, block->name);
     jw_key(&b->w, "input");
-    if (block->custom) { /* free text: the argument write_free_text_schema names */
-        jw_object(&b->w);
-        jw_key(&b->w, "input");
-        jw_text(&b->w, block->input);
-        jw_object_end(&b->w);
-    } else if (!jw_tool_input(&b->w, b->a, block->input)) {
+    if (block->custom)
+        jw_raw(&b->w, free_text_wrap(b->a, block->input));
+    else if (!jw_tool_input(&b->w, b->a, block->input))
         b->out->has_unparsed_tool_input = true;
-    }
     write_cache_mark(b, block);
     jw_object_end(&b->w);
 }

@@ -114,7 +114,7 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
     struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (!oc_function_of(t, &f))
+    if (!oc_function_of(c, t, &f))
         return oc_refuse_tool(c, t);
     if (f.strict == CHAT_YES)
         lossy(c, LOSSY_STRICT);

@@ -6,14 +6,16 @@
  * that provider's most careful row: a feature not used costs less than a 400. Servers of open
  * models have one row per kind and two guesses by name.
  *
- * Dates: rows are as of October 2026, from protocols.md 1.6 (Claude), 2.4 (OpenAI), 3 (servers) and
- * 4.1 (prefill), which name their evidence; contexts and output limits from data/prices.tsv of
- * 2026-09-23. `source` says which. Contexts of open models are what their makers state
- * (data/models.tsv, 2026-10): a server may be given less, and then says so itself, but not more.
- * Those usually stretched with YaRN (Qwen 2.5 and 3) are left out: unknown is not checked. */
+ * Dates: rows are as of October 2026; contexts and output limits are from the providers' model and
+ * price pages of 2026-09-23. `source` says which, and is shown to people (docs/capabilities.md).
+ * Contexts of open models are what their makers state on the model cards of 2026-10: a server may
+ * be given less, and then says so itself, but not more. Those usually stretched with YaRN (Qwen 2.5
+ * and 3) are left out: unknown is not checked. */
 #include "dialect/capability.h"
 
 #include "base/span.h"
+
+#include <stdio.h>
 
 /* ---- words ---- */
 
@@ -212,6 +214,7 @@ static struct capability claude_preset(const struct name *n)
         .thinking_prompt = claude && (f & BUDGET) ? 29 : 0, /* 0 to 5 where it is adaptive only */
         .format_prompt = claude && (f & SCHEMA) ? 125 : 0,
         .single_digits = claude && (f & ADAPTIVE) && !(f & BUDGET), /* from Opus 4.7 on */
+        .claude_prompt = claude,
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,
@@ -222,7 +225,8 @@ static struct capability claude_preset(const struct name *n)
         .prefill = f & PREFILL,
         .max_output = row->max_output,
         .context = row->context,
-        .source = row == &imitation ? "protocols.md 3, 2026-10" : "protocols.md 1.6, 2026-10",
+        .source = row == &imitation ? "servers that imitate Claude's API, 2026-10"
+                                    : "Anthropic: API reference, models overview, 2026-10",
     };
 }
 
@@ -234,7 +238,7 @@ static struct capability cloud_preset(const struct name *n, const char *version,
     c.image_urls = c.file_ids = false;
     c.body_version = version;
     c.stream_by_path = by_path;
-    c.source = "protocols.md 1.6 and 3.7, 2026-10";
+    c.source = "Anthropic: Claude on Amazon Bedrock and on Vertex AI, 2026-10";
     return c;
 }
 
@@ -310,6 +314,14 @@ static const struct openai_row {
     {"", MODERN, LOW_HIGH, 0, 0}, /* newer than this table */
 };
 
+/* From GPT-5 on ("Function calling", custom tools; 2026-10); its chat models take no tools at all.
+ */
+static bool takes_free_text(struct span model, const struct openai_row *row)
+{
+    bool newer = row->prefix[0] == '\0' || name_starts(model, "gpt-6");
+    return newer || (name_starts(model, "gpt-5") && row->flags & REASONS);
+}
+
 static struct capability openai_preset(const struct name *n)
 {
     struct span rest = {n->at, n->len};
@@ -340,6 +352,7 @@ static struct capability openai_preset(const struct name *n)
         .audio = row->flags & HEARS,
         .json_schema = row->flags & STRUCTURED,
         .json_strict = row->flags & STRUCTURED,
+        .custom_tools = takes_free_text(rest, row),
         .parallel_flag = true,
         .stream_options = true,
         .safety_identifier = true,
@@ -349,7 +362,7 @@ static struct capability openai_preset(const struct name *n)
         .mid_system = true,
         .max_output = row->max_output,
         .context = row->context,
-        .source = "protocols.md 2.4, prices.tsv 2026-09-23",
+        .source = "OpenAI: API reference 2026-11-26, model pages 2026-09-23",
     };
 }
 
@@ -359,7 +372,7 @@ static struct capability azure_preset(const struct name *n)
 {
     struct capability c = openai_preset(n);
     c.file_ids = c.pdf = c.safety_identifier = false;
-    c.source = "protocols.md 2.4 and 3.1, prices.tsv 2026-09-23";
+    c.source = "Microsoft: Azure OpenAI REST API 2026-10; OpenAI: model pages 2026-09-23";
     return c;
 }
 
@@ -423,7 +436,7 @@ static struct capability gemini_preset(const struct name *n)
         .forced_tool_with_thinking = true,
         .max_output = row->max_output,
         .context = row->context,
-        .source = "protocols.md 3.6 and 4.1, prices.tsv 2026-09-23",
+        .source = "Google: Gemini API reference 2026-10, model pages 2026-09-23",
     };
 }
 
@@ -517,7 +530,7 @@ static struct capability open_preset(const struct name *n)
         .forced_tool = true,
         .forced_tool_with_thinking = true,
         .context = open_context(n),
-        .source = "protocols.md 3, 2026-10; models.tsv 2026-10",
+        .source = "what such servers share, model cards, 2026-10",
     };
 }
 
@@ -527,7 +540,7 @@ static struct capability vllm_preset(const struct name *n)
     c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
-    c.source = "protocols.md 3.2, models.tsv, 2026-10";
+    c.source = "vLLM: OpenAI-compatible server; model cards, 2026-10";
     return c;
 }
 
@@ -537,7 +550,7 @@ static struct capability llama_cpp_preset(const struct name *n)
     c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
-    c.source = "protocols.md 3.3, models.tsv, 2026-10";
+    c.source = "llama.cpp: server README; model cards, 2026-10";
     return c;
 }
 
@@ -548,7 +561,7 @@ static struct capability ollama_preset(const struct name *n)
     c.parallel_flag = false;
     c.context = 0;        /* what fits its card, from 4096 on: only its operator knows */
     c.cuts_prompt = true; /* protocols.md 3.4 */
-    c.source = "protocols.md 3.4, 2026-10";
+    c.source = "Ollama: OpenAI compatibility, 2026-10";
     return c;
 }
 
@@ -579,7 +592,7 @@ static struct capability mistral_preset(const struct name *n)
         c.max_output = mistral_rows[i].max_output;
     }
     c.stream_options = false; /* usage comes unasked, and unknown fields are refused */
-    c.source = "protocols.md 3.5, prices.tsv 2026-09-23, models.tsv 2026-10";
+    c.source = "Mistral: API reference, model cards, 2026-10; model pages 2026-09-23";
     return c;
 }
 
@@ -642,7 +655,7 @@ static struct capability converse_preset(const struct name *n)
     if (nova_2) /* high would forbid a limit of tokens */
         c.efforts = BIT(EFFORT_NONE) | BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM);
     take_bedrock_row(&c, n);
-    c.source = "protocols.md 3.7, corpus, AWS; 2026-11";
+    c.source = "AWS: Converse, inference parameters of its models, 2026-11";
     return c;
 }
 
@@ -785,10 +798,11 @@ bool capability_at_host(struct capability *c, struct span host, struct span mode
     static const struct {
         const char *domain;
         void (*know)(struct capability *c, const struct name *n);
+        const char *source;
     } hosts[] = {
-        {"deepseek.com", deepseek_host},
-        {"groq.com", groq_host},
-        {"openrouter.ai", openrouter_host},
+        {"deepseek.com", deepseek_host, "DeepSeek: API reference 2026-10, prices 2026-09-23"},
+        {"groq.com", groq_host, "Groq: API reference 2026-10, model pages 2026-09-23"},
+        {"openrouter.ai", openrouter_host, "OpenRouter: API reference, 2026-10"},
     };
     struct name n = normal_name(model);
     ssize_t colon = span_find(host, ':');
@@ -797,8 +811,39 @@ bool capability_at_host(struct capability *c, struct span host, struct span mode
         if (!is_below(host, span_from(hosts[i].domain)))
             continue;
         hosts[i].know(c, &n);
-        c->source = "protocols.md 3.5 and 4.1, prices.tsv 2026-09-23";
+        c->source = hosts[i].source;
         return true;
     }
     return false;
+}
+
+/* ---- the tables, for people ---- */
+
+bool capability_known(enum target_kind kind, size_t i, char out[CAPABILITY_NAME_MAX])
+{
+    const char *stem = "", *name = NULL;
+    switch (kind) {
+    case TARGET_ANTHROPIC:
+        stem = "claude-";
+        name = i < ARRAY_LEN(claude_rows) ? claude_rows[i].prefix : NULL;
+        break;
+    case TARGET_OPENAI:
+        name = i < ARRAY_LEN(openai_rows) ? openai_rows[i].prefix : NULL;
+        break;
+    case TARGET_GEMINI:
+        stem = "gemini-";
+        name = i < ARRAY_LEN(gemini_rows) ? gemini_rows[i].prefix : NULL;
+        break;
+    case TARGET_MISTRAL:
+        name = i < ARRAY_LEN(mistral_rows) ? mistral_rows[i].prefix : NULL;
+        break;
+    case TARGET_VLLM:
+        name = i < ARRAY_LEN(open_rows) ? open_rows[i].part : NULL;
+        break;
+    default:
+        break;
+    }
+    if (name)
+        (void)snprintf(out, CAPABILITY_NAME_MAX, "%s%s", stem, name);
+    return name != NULL;
 }

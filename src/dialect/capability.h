@@ -60,6 +60,7 @@ struct capability {
     bool file_ids;
     bool json_schema;   /* response_format json_schema / output_config.format */
     bool json_strict;   /* `strict` understood in tools and formats */
+    bool custom_tools;  /* takes free-text tools as such; else they become functions */
     bool parallel_flag; /* parallel_tool_calls understood */
     bool stream_options;
     bool safety_identifier; /* user id goes as safety_identifier, else user */
@@ -92,7 +93,8 @@ struct capability {
     int64_t forced_tool_prompt; /* ... where one must be called; 0 = the same */
     int64_t thinking_prompt;    /* where it is to think */
     int64_t format_prompt;      /* around a JSON Schema for the answer */
-    bool single_digits; /* its tokenizer takes each digit, and the blank before, by itself */
+    bool single_digits;         /* its tokenizer takes each digit by itself */
+    bool claude_prompt; /* Claude's frame around messages, and the blank before a digit counts */
     bool cuts_prompt;   /* a prompt longer than the context is cut without a word */
     const char *source; /* where the preset is from, with its date */
 };
@@ -104,6 +106,12 @@ struct capability capability_preset(enum target_kind kind, struct span model);
 /* What is known of a host that serves many models in OpenAI's words, for kind openai-compatible:
  * changes *c. host: plain, with or without a port. False: nothing is known of it. */
 bool capability_at_host(struct capability *c, struct span host, struct span model);
+
+#define CAPABILITY_NAME_MAX 64
+/* The i-th model that is known by name at this kind, as presets are looked up: '-' for '.', and the
+ * beginning of longer names (kind vllm: any part of them). One may stand for all others: "gemini-".
+ * False: there is no such. */
+bool capability_known(enum target_kind kind, size_t i, char out[CAPABILITY_NAME_MAX]);
 
 /* The vocabulary of x-hotspare-lossy. */
 #define LOSSY_CACHE_CONTROL "cache_control"

@@ -42,7 +42,7 @@ static enum err put_declarations(struct oc_writing *c)
             lossy(c, LOSSY_CACHE_CONTROL);
         if (t->server)
             lossy(c, LOSSY_SERVER_TOOL);
-        else if (oc_function_of(t, &f))
+        else if (oc_function_of(c, t, &f))
             put_declaration(c, &f);
         else
             return oc_refuse_tool(c, t);

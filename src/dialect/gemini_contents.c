@@ -253,7 +253,7 @@ static void put_call(struct oc_writing *c, const struct chat_block *b, struct ch
     jw_key(w, "name");
     oc_put_tool_name(c, b->name);
     jw_key(w, "args");
-    if (!jw_tool_input(w, c->a, b->input))
+    if (!jw_tool_input(w, c->a, oc_call_input(c, b)))
         c->out->has_unparsed_tool_input = true;
     jw_object_end(w);
     put_signature(c, signature);

@@ -146,10 +146,22 @@ static const struct typed_tool *typed_tool(struct span wire_type)
     return NULL;
 }
 
-bool oc_function_of(const struct chat_tool *t, struct oc_function *out)
+bool oc_stays_free_text(const struct oc_writing *c, const struct chat_tool *t)
+{
+    return c->cap->custom_tools && tool_is_free_text(t);
+}
+
+bool oc_function_of(struct oc_writing *c, const struct chat_tool *t, struct oc_function *out)
 {
     const struct typed_tool *typed = typed_tool(t->wire_type);
     *out = (struct oc_function){t->name, t->description, t->schema, t->strict};
+    if (tool_is_free_text(t)) {
+        out->description = free_text_description(c->a, t);
+        out->schema = SPAN(FREE_TEXT_SCHEMA);
+        if (!chat_text_empty(t->grammar))
+            lossy(c, LOSSY_STRICT); /* nothing holds the model to it */
+        return true;
+    }
     if (!typed)
         return t->wire_type.len == 0 || t->schema.len > 0;
     if (chat_text_empty(t->name))
@@ -174,6 +186,24 @@ void oc_put_tool_name(struct oc_writing *c, struct chat_text name)
     if (fits.at.len != name.at.len)
         lossy(c, LOSSY_TOOL_NAME);
     jw_text(&c->w, fits);
+}
+
+void oc_put_free_text(struct oc_writing *c, const struct chat_tool *t)
+{
+    jw_key(&c->w, "name");
+    oc_put_tool_name(c, t->name);
+    if (chat_text_empty(t->description))
+        return;
+    jw_key(&c->w, "description");
+    jw_text(&c->w, t->description);
+}
+
+void oc_put_grammar(struct oc_writing *c, const struct chat_tool *t)
+{
+    jw_key(&c->w, "syntax");
+    jw_str_raw(&c->w, t->grammar_syntax);
+    jw_key(&c->w, "definition");
+    jw_text(&c->w, t->grammar);
 }
 
 static void put_function(struct oc_writing *c, const struct oc_function *f)
@@ -202,15 +232,40 @@ static void put_function(struct oc_writing *c, const struct oc_function *f)
     jw_object_end(w);
 }
 
+/* Beside `format` of /responses this one has its grammar one object deeper. */
+static void put_custom(struct oc_writing *c, const struct chat_tool *t)
+{
+    struct json_out *w = &c->w;
+    jw_object(w);
+    jw_key(w, "type");
+    jw_cstr(w, "custom");
+    jw_key(w, "custom");
+    jw_object(w);
+    oc_put_free_text(c, t);
+    if (!chat_text_empty(t->grammar)) {
+        jw_key(w, "format");
+        jw_object(w);
+        jw_key(w, "type");
+        jw_cstr(w, "grammar");
+        jw_key(w, "grammar");
+        jw_object(w);
+        oc_put_grammar(c, t);
+        jw_object_end(w);
+        jw_object_end(w);
+    }
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
 static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
     struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (oc_function_of(t, &f))
+    if (oc_stays_free_text(c, t))
+        put_custom(c, t);
+    else if (oc_function_of(c, t, &f))
         put_function(c, &f);
-    else if (span_is(t->wire_type, "custom") && t->raw.len)
-        jw_raw(&c->w, t->raw); /* OpenAI's free-text tool, in its own words already */
     else
         return oc_refuse_tool(c, t);
     return ERR_OK;
@@ -234,8 +289,7 @@ const char *oc_fit_tool_choice(struct oc_writing *c, enum chat_tool_choice *out)
     }
     *out = choice;
     if (choice == CHAT_CHOICE_NAMED)
-        return named && span_is(named->wire_type, "custom") && named->schema.len == 0 ? "custom"
-                                                                                      : "function";
+        return named && oc_stays_free_text(c, named) ? "custom" : "function";
     return choice == CHAT_CHOICE_ANY ? "required" : choice == CHAT_CHOICE_NONE ? "none" : "auto";
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 /* What the files of the OpenAI chat dialect share, and what the Responses dialect
- * (openai_responses_internal.h), Gemini's (gemini_internal.h) and Converse
- * (bedrock_converse_internal.h) have in common with them: other words for the same turns, and the
- * same blocks to read into. Nobody else includes it.
+ * (openai_responses_internal.h), Gemini's (gemini_internal.h) Ollama's (ollama_internal.h) and
+ * Converse (bedrock_converse_internal.h) have in common with them: other words for the same turns,
+ * and the same blocks to read into. Nobody else includes it.
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)
@@ -65,6 +65,8 @@ struct chat_block *oc_block_new(struct oc_reading *c, enum chat_block_type type)
  */
 enum err oc_function_tool(struct oc_reading *c, struct chat_tool *t, struct json f,
                           struct span where);
+/* {syntax, definition}, or anything else: no grammar. */
+void oc_read_grammar(struct chat_tool *t, struct json grammar);
 /* none, auto, required. */
 enum err oc_choice_word(struct oc_reading *c, struct json v, struct span param);
 enum err oc_read_parallel(struct oc_reading *c, struct json v);
@@ -109,9 +111,13 @@ struct oc_function { /* a tool as a function */
     struct span schema; /* may be empty */
     enum chat_tri strict;
 };
-/* Anthropic's tools that the client runs have schemas we know. False: this one's is known to its
- * provider only, or it is free text. */
-bool oc_function_of(const struct chat_tool *t, struct oc_function *out);
+/* Anthropic's tools that the client runs have schemas we know; free text is a string argument.
+ * False: this one's schema is known to its provider only. */
+bool oc_function_of(struct oc_writing *c, const struct chat_tool *t, struct oc_function *out);
+/* Goes in OpenAI's own words for free text. */
+bool oc_stays_free_text(const struct oc_writing *c, const struct chat_tool *t);
+void oc_put_free_text(struct oc_writing *c, const struct chat_tool *t);   /* name, description */
+void oc_put_grammar(struct oc_writing *c, const struct chat_tool *t);     /* syntax, definition */
 enum err oc_refuse_tool(struct oc_writing *c, const struct chat_tool *t); /* as oc_refuse */
 bool oc_schema_is_strict(struct oc_writing *c, struct span schema);
 void oc_put_schema(struct oc_writing *c, struct span schema);
@@ -156,6 +162,9 @@ struct chat_text oc_tool_name_of(const struct oc_writing *c, struct chat_text id
 void oc_put_whose_part(struct oc_writing *c, const struct chat_block *result); /* "From ...:" */
 /* A block of the assistant's that is not written. */
 void oc_note_left_out(struct oc_writing *c, const struct chat_block *b);
+/* The input of a call as JSON text: a free-text one's is wrapped where such tools are functions. */
+struct chat_text oc_call_input(struct oc_writing *c, const struct chat_block *b);
+bool oc_is_custom_call(const struct oc_writing *c, const struct chat_block *b);
 /* What a block of the assistant says in words; empty when nothing. */
 struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b);
 bool oc_system_text(const struct chat_block *b, bool first);
@@ -190,6 +199,8 @@ struct oc_part { /* a tool call; or another block that had to wait for one */
     struct chat_text id, name;
     bool told_id; /* the upstream's, not one we made */
     bool custom;
+    bool wrapped; /* a free-text tool's, called as a function */
+    struct free_text unwrapped;
     bool plain_input; /* held bytes are not JSON-escaped */
     struct oc_json_scan scan;
     struct buf held;
@@ -212,6 +223,7 @@ struct oc_blocks { /* embed it */
     struct chat_text next_id; /* of the item the next text, thinking or refusal belongs to */
     struct span end_raw;      /* the open block's whole JSON, told when it closes */
     struct span echo;         /* prefilled text that some servers (Mistral) say again; plain */
+    bool failed;              /* too much came at once */
     bool cut;                 /* a stop sequence stood in the text: the rest is not told */
     struct span cut_at;
 };

@@ -607,11 +607,24 @@ static void put_reasoning(struct oc_writing *c, struct oc_run run)
     jw_str_end(&c->w);
 }
 
+bool oc_is_custom_call(const struct oc_writing *c, const struct chat_block *b)
+{
+    return b->custom && c->cap->custom_tools;
+}
+
+struct chat_text oc_call_input(struct oc_writing *c, const struct chat_block *b)
+{
+    if (b->custom)
+        return c->cap->custom_tools ? b->input : text_from_plain(free_text_wrap(c->a, b->input));
+    return chat_text_empty(b->input) ? text_from_plain(SPAN("{}")) : b->input;
+}
+
 /* Arguments are the input's JSON text inside a string: raw is escaped, escaped goes as it is. */
 static void put_tool_call(struct oc_writing *c, const struct chat_block *b)
 {
     struct json_out *w = &c->w;
-    const char *kind = b->custom ? "custom" : "function";
+    bool custom = oc_is_custom_call(c, b);
+    const char *kind = custom ? "custom" : "function";
     struct chat_text name = oc_tool_name(c->a, b->name, c->cap->tool_name_max);
     if (name.at.len != b->name.at.len)
         lossy(c, LOSSY_TOOL_NAME);
@@ -624,11 +637,8 @@ static void put_tool_call(struct oc_writing *c, const struct chat_block *b)
     jw_object(w);
     jw_key(w, "name");
     jw_text(w, name);
-    jw_key(w, b->custom ? "input" : "arguments");
-    if (chat_text_empty(b->input) && !b->custom)
-        jw_cstr(w, "{}");
-    else
-        jw_text(w, b->input);
+    jw_key(w, custom ? "input" : "arguments");
+    jw_text(w, oc_call_input(c, b));
     jw_object_end(w);
     jw_object_end(w);
 }

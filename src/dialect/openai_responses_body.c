@@ -77,11 +77,14 @@ static void put_custom(struct oc_writing *c, const struct chat_tool *t)
     jw_object(w);
     jw_key(w, "type");
     jw_cstr(w, "custom");
-    jw_key(w, "name");
-    oc_put_tool_name(c, t->name);
-    if (!chat_text_empty(t->description)) {
-        jw_key(w, "description");
-        jw_text(w, t->description);
+    oc_put_free_text(c, t);
+    if (!chat_text_empty(t->grammar)) {
+        jw_key(w, "format");
+        jw_object(w);
+        jw_key(w, "type");
+        jw_cstr(w, "grammar");
+        oc_put_grammar(c, t);
+        jw_object_end(w);
     }
     jw_object_end(w);
 }
@@ -91,12 +94,13 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
     struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (is_own(c) && chat_text_empty(t->space))
+    bool free_text = tool_is_free_text(t), stays = oc_stays_free_text(c, t);
+    if (is_own(c) && chat_text_empty(t->space) && free_text == stays)
         jw_raw(&c->w, t->raw);
-    else if (oc_function_of(t, &f))
-        put_function(c, &f);
-    else if (span_is(t->wire_type, "custom"))
+    else if (stays)
         put_custom(c, t);
+    else if (oc_function_of(c, t, &f))
+        put_function(c, &f);
     else
         return oc_refuse_tool(c, t);
     return ERR_OK;

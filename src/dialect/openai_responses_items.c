@@ -155,7 +155,8 @@ static enum err put_output(struct oc_writing *c, const struct chat_block *result
     for (const struct chat_block *k = result->content; k; k = k->next)
         parts = parts || oc_moves_out(k);
     oc_note_losses(c, result);
-    item(c, call && call->custom ? "custom_tool_call_output" : "function_call_output");
+    item(c,
+         call && oc_is_custom_call(c, call) ? "custom_tool_call_output" : "function_call_output");
     jw_key(&c->w, "call_id");
     jw_text(&c->w, oc_fit_tool_id(c, result->id));
     jw_key(&c->w, "output");
@@ -229,16 +230,14 @@ static void put_system(struct oc_writing *c, const struct chat_message *m)
 
 static void put_call(struct oc_writing *c, const struct chat_block *b)
 {
-    item(c, b->custom ? "custom_tool_call" : "function_call");
+    bool custom = oc_is_custom_call(c, b);
+    item(c, custom ? "custom_tool_call" : "function_call");
     jw_key(&c->w, "call_id");
     jw_text(&c->w, oc_fit_tool_id(c, b->id));
     jw_key(&c->w, "name");
     oc_put_tool_name(c, b->name);
-    jw_key(&c->w, b->custom ? "input" : "arguments");
-    if (chat_text_empty(b->input) && !b->custom)
-        jw_cstr(&c->w, "{}");
-    else
-        jw_text(&c->w, b->input);
+    jw_key(&c->w, custom ? "input" : "arguments");
+    jw_text(&c->w, oc_call_input(c, b));
     jw_object_end(&c->w);
 }
 

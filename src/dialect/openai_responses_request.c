@@ -45,26 +45,13 @@ static enum err tool_function(struct oc_reading *c, struct json v, struct span w
     return oc_function_tool(c, tool_new(c, v), v, where);
 }
 
-/* A grammar binds only the model it is sent to; others are told of it. */
-static struct chat_text custom_description(struct oc_reading *c, struct json v)
-{
-    struct json description = json_get(v, "description");
-    struct json grammar = json_path(v, "format.definition");
-    if (json_str(grammar).len == 0)
-        return text_of(description);
-    struct span syntax = json_str(json_path(v, "format.syntax"));
-    return text_raw(
-        arena_printf(c->a, "%.*s%sThe input is plain text that follows this %.*s grammar:\\n%.*s",
-                     SPAN_FMT(json_str(description)), json_str(description).len ? "\\n\\n" : "",
-                     SPAN_FMT(syntax), SPAN_FMT(json_str(grammar))));
-}
-
 static enum err tool_custom(struct oc_reading *c, struct json v, struct span where)
 {
     struct chat_tool *t = tool_new(c, v);
     t->wire_type = SPAN("custom");
     t->name = text_of(json_get(v, "name"));
-    t->description = custom_description(c, v);
+    t->description = text_of(json_get(v, "description"));
+    oc_read_grammar(t, json_get(v, "format"));
     if (chat_text_empty(t->name))
         return FAULT(c, where, "A custom tool needs a name.");
     return ERR_OK;

@@ -549,7 +549,7 @@ void exchange_finish(struct exchange *x, enum exchange_outcome outcome)
     x->relay->open--;
     if (x->relay->on_done)
         x->relay->on_done(x->relay->ctx, &report);
-    if (outcome == OUTCOME_CLIENT_GONE)
+    if (x->gone)
         reply_abort(x->request);
     else
         reply_end(x->request);
@@ -560,6 +560,12 @@ void exchange_client_gone(struct request *r)
     struct exchange *x = request_data(r);
     if (!x || x->state == EX_DONE)
         return;
+    x->gone = true;
+    /* All was given: some clients (Codex) leave with the last event, before the body's end. */
+    if (x->state == EX_TRYING && x->attempt.ended && reply_pending(r) == 0) {
+        exchange_completed(x);
+        return;
+    }
     if (x->state == EX_TRYING) {
         struct exchange_attempt *line = exchange_log(x);
         line->ended = loop_now(x->relay->loop);

@@ -3,7 +3,7 @@
  * in the middle), clean.c (thinking a target refuses), inject.c (faults on purpose) and answer.c
  * (what the client gets). Nobody else includes it. */
 #include "base/span.h"
-#include "http/sse.h"
+#include "http/stream.h"
 #include "relay/access_token.h"
 #include "relay/exchange.h"
 #include "relay/identity.h"
@@ -73,8 +73,8 @@ struct attempt {
     struct span content_type;
     const struct http_field *reply_fields;
     size_t reply_field_count;
-    struct sse sse;
-    struct cloud_stream *frames; /* NULL: the stream is plain server-sent events */
+    struct event_stream events;
+    struct cloud_stream *frames; /* of AWS, instead of `events`; NULL: none */
     struct buf gathered;         /* whole bodies */
     struct reply_reader *reader;
     usec hedge_at; /* when another may be asked beside it; 0 = not */
@@ -174,6 +174,7 @@ struct exchange {
     struct reply_writer *pinger; /* writes keep-alives into `ping`, beside what is held in `out` */
     struct buf out, ping;
     bool head_sent;   /* status and headers are with the client */
+    bool gone;        /* the client is: its request is to be aborted */
     bool holding;     /* bytes stay in `out` until the commit point */
     bool writer_full; /* `out` reached its bound */
     bool error_told;  /* the target's own error event went through: none of ours follows */

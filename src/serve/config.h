@@ -145,6 +145,12 @@ MUST_USE enum err config_load(const struct config_source *s, struct arena *repor
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
 /* First route whose glob matches the (decoded) model; NULL when none does. */
+/* What a link's target is with this link's model: Google's models at kind vertex are kind gemini's
+ * matter. */
+enum target_kind config_link_kind(const struct config *c, const struct config_link *link);
+/* What is known of a link; asked: the client's model name, for a link without one. */
+struct capability config_link_capability(const struct config *c, const struct config_link *link,
+                                         struct span asked);
 const struct config_route *config_route_for(const struct config *c, struct span model);
 /* "hotspare.yaml:14:7: error: ..." with the source line, a caret, and "fix: ..."; for all of a
  * report. Secrets written into the file are masked in the source lines shown. */
@@ -155,4 +161,8 @@ void config_report_print(const struct config_report *r, const struct config_sour
 void config_show(const struct config *c, bool origin, struct buf *out);
 /* "deadlines.first_token", a section, or NULL = all. ERR_NOT_FOUND: *out says what is near. */
 enum err config_explain(const char *key, struct buf *out);
+/* What each target of each chain can carry, and its limits. */
+void config_explain_chains(const struct config *c, struct buf *out);
+/* docs/capabilities.md: the same for every kind of target. */
+void config_capability_page(struct buf *out);
 void config_schema(struct buf *out); /* JSON Schema 2020-12 */

@@ -4,7 +4,8 @@
 python/   a venv with the Anthropic and OpenAI SDKs, LangChain and Locust   (requirements.txt)
 llama/    a venv with llama.cpp's own server and what makes a tiny model  (llama.txt); left out, with a word, where
           it cannot be had: its test then skips
-node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Code and a Node to run them (package-lock.json)
+node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Code, Codex and a Node to run them
+          (package-lock.json)
 go/       the client of tests/clients/go, built with the Go SDKs (go.mod, go.sum); left out like llama/
 gotool/   a Go to build it with (requirements-go.txt), where this machine has none that is new enough
 java/     the Java SDKs' jars (pom.xml, jars.sha256) and the client of tests/clients/java, compiled; left out like llama/

@@ -884,7 +884,7 @@ static void every_exchange_ends_in_an_answer_or_an_honest_error(void **state)
         current_seed = seed;
         run_world(seed, true, &answers, &errors, &continued);
     }
-    /* Beyond those: a seed at which an earlier relay left a connection open at the end. */
+    /* Beyond those: seeds that were once reported to abort. */
     static const uint64_t kept[] = {27419};
     for (size_t i = 0; !one && i < ARRAY_LEN(kept); i++) {
         current_seed = kept[i];

@@ -74,11 +74,11 @@ class Gemini(Upstream):
 class GeminiThere(Vertex):
     """The same on Vertex, behind its token endpoint."""
 
-    def settings(self, folder, **more):
-        return dict(super().settings(folder), kind="gemini", region="global")
+    def settings(self, folder, kind="gemini", **more):
+        return dict(super().settings(folder), kind=kind, region="global")
 
     def answer(self, r):
-        if r["target"] == "/token":
+        if r["target"] == "/token" or "/publishers/anthropic/" in r["target"]:
             return super().answer(r)
         there = Gemini("/v1beta1/projects/pro-ject/locations/global/publishers/google/models/gemini-3.5-flash")
         there.trusted = lambda r: self.tokens and r["fields"].get("authorization") == "Bearer " + self.tokens[-1]

@@ -209,6 +209,18 @@ def gemini_on_vertex():
         expect((up.complaints, len(up.tokens)), ([], 1), "complaints, and tokens fetched")
 
 
+def both_on_vertex():
+    """One target of kind vertex, asked for a model of Google's and for Claude."""
+    with tempfile.TemporaryDirectory() as folder, GeminiThere() as up, \
+            Serve({"v": up.settings(folder, kind="vertex")}, routes=[("g", ["v/gemini-3.5-flash"]), ("c", ["v/claude-sonnet-4-5@20250929"])], more="workers: 1\n") as s:
+        for model, path in (("g", "/google/models/gemini-3.5-flash:"), ("c", "/anthropic/models/claude-sonnet-4-5@20250929:")):
+            for streamed in (False, True):
+                reply = post_json(s.url + "/v1/messages", dict(ASK, model=model, stream=streamed))
+                expect(messages_text(reply), ("one two three", True), f"{model}, stream {streamed}: {reply.text}")
+                expect_true(path in up.last()["target"], f"asked at {up.last()['target']}")
+        expect((up.complaints, len(up.tokens)), ([], 1), "complaints, and tokens fetched")
+
+
 def azure(target, **settings):
     up = Azure(target)
     return up, Serve({"azure": up.settings(**settings)}, chain=["azure/gpt-5.1"], env=up.env)
@@ -279,6 +291,7 @@ for name, test in (("gemini_answers_both_doors_whole_and_streamed", both_doors),
                    ("a_blocked_prompt_is_a_refusal", gemini_blocked),
                    ("geminis_refused_key_is_a_bad_key", gemini_wrong_key),
                    ("gemini_on_vertex_uses_vertex_s_tokens", gemini_on_vertex),
+                   ("googles_models_of_kind_vertex_are_asked_as_such", both_on_vertex),
                    ("azures_v1_endpoint_answers", lambda: azure_answers("/openai/v1/chat/completions")),
                    ("azures_v1_endpoint_takes_a_version", lambda: azure_answers("/openai/v1/chat/completions?api-version=preview", "?mine=1", url_path="/openai/v1", api_version="preview")),
                    ("azures_version_goes_to_its_embeddings_too", azure_embeddings),

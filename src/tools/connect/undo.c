@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "json/json_write.h"
 #include "tools/connect/connect.h"
-#include "tools/connect/diff.h"
+#include "tools/diff.h"
 #include "tools/options.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,7 +227,7 @@ static int disconnect(struct disconnect_cmd *c, const struct client *client, boo
     else if (status == 0 && !quiet)
         (void)fprintf(stderr, "%s: not connected by --write, nothing to undo. By hand: %s.\n",
                       client->name, client->undo);
-    else if (status == EXIT_DATA)
+    else if (status)
         (void)by_hand(client);
     if (ch.recorded || !quiet)
         change_report(&ch, "disconnect", client->name, ch.recorded ? ch.record.url.at : NULL);
