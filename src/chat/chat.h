@@ -229,6 +229,9 @@ struct chat_event {
     struct chat_text stop_sequence;
     const struct chat_error *error;
     bool custom; /* TOOL_USE of a custom tool */
+    /* DELTA without text: the part that the block is was announced, where the client sees such
+     * things (chat_event.id). */
+    bool part;
 };
 
 struct chat_sink {

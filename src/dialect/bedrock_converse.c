@@ -12,4 +12,5 @@ const struct dialect dialect_bedrock_converse = {
     .read_eof = bc_read_eof,
     .read_whole = bc_read_whole,
     .read_error = dialect_read_error,
+    .write_error = oc_write_error, /* for drills: in a form that every reader of ours takes */
 };

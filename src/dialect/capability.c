@@ -214,6 +214,7 @@ static struct capability claude_preset(const struct name *n)
         .thinking_prompt = claude && (f & BUDGET) ? 29 : 0, /* 0 to 5 where it is adaptive only */
         .format_prompt = claude && (f & SCHEMA) ? 125 : 0,
         .single_digits = claude && (f & ADAPTIVE) && !(f & BUDGET), /* from Opus 4.7 on */
+        .claude_prompt = claude,
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,

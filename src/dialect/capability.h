@@ -93,7 +93,8 @@ struct capability {
     int64_t forced_tool_prompt; /* ... where one must be called; 0 = the same */
     int64_t thinking_prompt;    /* where it is to think */
     int64_t format_prompt;      /* around a JSON Schema for the answer */
-    bool single_digits; /* its tokenizer takes each digit, and the blank before, by itself */
+    bool single_digits;         /* its tokenizer takes each digit by itself */
+    bool claude_prompt; /* Claude's frame around messages, and the blank before a digit counts */
     bool cuts_prompt;   /* a prompt longer than the context is cut without a word */
     const char *source; /* where the preset is from, with its date */
 };

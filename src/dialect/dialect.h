@@ -20,6 +20,7 @@ enum dialect_id {
     DIALECT_EMBEDDINGS,
     DIALECT_OPENAI_RESPONSES,
     DIALECT_BEDROCK_CONVERSE,
+    DIALECT_OLLAMA,
     DIALECT_COUNT
 };
 
@@ -79,6 +80,7 @@ struct dialect {
     enum dialect_id id;
     bool claude_api;     /* of Anthropic's API: its statuses (529) and its request-id */
     bool model_optional; /* a request may leave its model out */
+    bool lines;          /* streams are lines of JSON (http/ndjson.h), not server-sent events */
     bool says_again;  /* the last event repeats all: a writer that takes over must be told it all */
     const char *name; /* "anthropic-messages", "openai-chat", "openai-responses" ... */
     const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
@@ -128,8 +130,9 @@ struct dialect {
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
 extern const struct dialect dialect_openai_responses;
+extern const struct dialect dialect_ollama;           /* upstream only, and so is: */
 extern const struct dialect dialect_bedrock_converse; /* upstream only: no door has its functions */
-extern const struct dialect dialect_gemini; /* no door: those of its functions are NULL */
+extern const struct dialect dialect_gemini;           /* no door: those of its functions are NULL */
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
 extern const struct dialect

@@ -12,6 +12,7 @@ const struct dialect *dialect_by_id(enum dialect_id id)
         [DIALECT_COUNT_TOKENS] = &dialect_count_tokens,
         [DIALECT_EMBEDDINGS] = &dialect_embeddings,
         [DIALECT_OPENAI_RESPONSES] = &dialect_openai_responses,
+        [DIALECT_OLLAMA] = &dialect_ollama,
         [DIALECT_BEDROCK_CONVERSE] = &dialect_bedrock_converse,
     };
     assert(id < DIALECT_COUNT);

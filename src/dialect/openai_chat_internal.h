@@ -1,8 +1,8 @@
 #pragma once
 /* What the files of the OpenAI chat dialect share, and what the Responses dialect
- * (openai_responses_internal.h), Gemini's (gemini_internal.h) and Converse
- * (bedrock_converse_internal.h) have in common with them: other words for the same turns, and the
- * same blocks to read into. Nobody else includes it.
+ * (openai_responses_internal.h), Gemini's (gemini_internal.h) Ollama's (ollama_internal.h) and
+ * Converse (bedrock_converse_internal.h) have in common with them: other words for the same turns,
+ * and the same blocks to read into. Nobody else includes it.
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)

@@ -82,7 +82,9 @@ static const char *accepts(const struct exchange *x, const struct cloud *cloud)
 {
     if (cloud)
         return cloud_accepts(cloud, asks_stream(x));
-    return asks_stream(x) ? "text/event-stream" : "application/json";
+    if (!asks_stream(x))
+        return "application/json";
+    return x->attempt.dialect->lines ? "application/x-ndjson" : "text/event-stream";
 }
 
 static enum err write_fields(struct exchange *x)
@@ -276,10 +278,12 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
-/* Its model answers nothing else. */
-static bool must_speak(const struct capability *cap, enum dialect_id id)
+/* Its model answers nothing else; or a context is to be set, which only Ollama's own format can. */
+static bool must_speak(const struct relay_target *target, const struct capability *cap,
+                       enum dialect_id id)
 {
-    return (id == DIALECT_OPENAI_RESPONSES && cap->responses_only) ||
+    return (id == DIALECT_OLLAMA && target->context > 0) ||
+           (id == DIALECT_OPENAI_RESPONSES && cap->responses_only) ||
            (id == DIALECT_BEDROCK_CONVERSE && cap->converse);
 }
 
@@ -300,12 +304,15 @@ static struct relay_speech choose_speech(struct exchange *x, const struct relay_
     struct capability cap =
         capability_preset(target->kind, json_unescape(asked_model(x, link), x->arena));
     for (size_t i = 0; i < target->also_count; i++)
-        if (must_speak(&cap, target->also[i].dialect->id))
+        if (must_speak(target, &cap, target->also[i].dialect->id))
             return target->also[i];
+    if (first.dialect == x->door && !x->splice.active)
+        return first;
     for (size_t i = 0; i < target->also_count; i++)
         if (target->also[i].dialect == x->door && may_pass(x, &cap))
             return target->also[i];
-    return first;
+    const struct relay_speech *last = &target->also[target->also_count - 1];
+    return last->dialect->id == DIALECT_OLLAMA ? *last : first; /* what no client needs to see */
 }
 
 void attempt_open(struct exchange *x, size_t link_index, usec now)
@@ -322,7 +329,7 @@ void attempt_open(struct exchange *x, size_t link_index, usec now)
                                   .started = now,
                                   .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
-    sse_init(&x->attempt.sse, ATTEMPT_EVENT_MAX, true);
+    event_stream_init(&x->attempt.events, speech.dialect->lines, ATTEMPT_EVENT_MAX);
     pieces_init(&x->attempt.body, x->arena);
     x->lossy = (struct lossy){0};
 }
@@ -466,7 +473,7 @@ void attempt_drop(struct exchange *x)
     if (at->injection)
         inject_drop(at->injection);
     buf_deinit(&at->gathered);
-    sse_deinit(&at->sse);
+    event_stream_deinit(&at->events);
     if (at->frames)
         cloud_stream_deinit(at->frames);
 }
@@ -723,9 +730,10 @@ void attempt_head(struct exchange *x, struct attempt *at, const struct http_head
     at->status = head->status;
     at->reply_field_count = attempt_keep_fields(x->arena, head, &at->reply_fields);
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
-    bool framed = comes_framed(at->link->target);
-    bool events = span_istarts(at->content_type, framed ? SPAN("application/vnd.amazon.eventstream")
-                                                        : SPAN("text/event-stream"));
+    const char *type = comes_framed(at->link->target) ? "application/vnd.amazon.eventstream"
+                       : at->dialect->lines           ? "application/x-ndjson"
+                                                      : "text/event-stream";
+    bool events = span_istarts(at->content_type, span_from(type));
     at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
 }
 
@@ -832,7 +840,7 @@ static enum err next_event(struct attempt *at, struct span bytes, size_t *used,
                            struct sse_event *out)
 {
     return at->frames ? cloud_stream_next(at->frames, bytes, used, out)
-                      : sse_next(&at->sse, bytes, used, out);
+                      : event_stream_next(&at->events, bytes, used, out);
 }
 
 static bool take_stream(struct exchange *x, struct span bytes)
@@ -886,7 +894,7 @@ static void on_body(void *ctx, struct span bytes)
 /* A stream's last mark without its blank line: some servers end so. */
 static bool ends_with_mark(const struct attempt *at)
 {
-    return span_ends(span_trim(sse_held(&at->sse)), SPAN("[DONE]"));
+    return span_ends(span_trim(sse_held(&at->events.sse)), SPAN("[DONE]"));
 }
 
 /* The bytes are given as they come, and they end inside an event: the reader may take the answer
@@ -894,14 +902,14 @@ static bool ends_with_mark(const struct attempt *at)
  */
 static bool ends_inside_an_event(const struct attempt *at)
 {
-    return at->passthrough && !at->ended && span_trim(sse_held(&at->sse)).len > 0 &&
+    return at->passthrough && !at->ended && span_trim(sse_held(&at->events.sse)).len > 0 &&
            !ends_with_mark(at);
 }
 
 /* What no blank line closed is no event, but it is the client's to see. */
 static enum err give_rest(struct exchange *x, bool marked)
 {
-    struct span rest = sse_held(&x->attempt.sse);
+    struct span rest = sse_held(&x->attempt.events.sse);
     enum err e = buf_add(&x->out, marked ? span_trim(rest) : rest);
     return e == ERR_OK && marked ? buf_add_cstr(&x->out, "\n\n") : e;
 }

@@ -90,6 +90,8 @@ static const struct row rows[] = {
     {CAUSE_CONTEXT_EXCEEDED, 0, 0, "ContextWindowExceededError", NULL, HEAD_ANY}, /* LiteLLM */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "ContextWindowExceededError", HEAD_ANY},
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "prompt is too long", HEAD_ANY}, /* Anthropic */
+    {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "exceeds the context length", HEAD_ANY}, /* Ollama */
+    {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "exceeded max context length", HEAD_ANY},
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "exceed context limit",
      HEAD_ANY}, /* with max_tokens */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "input is too long for requested model", HEAD_ANY},

@@ -25,7 +25,7 @@ struct relay_speech {
     const struct dialect *dialect;
     struct span path;
 };
-#define RELAY_ALSO_MAX 2
+#define RELAY_ALSO_MAX 3
 
 struct relay_target { /* immutable while a request may use it */
     const char *name;
@@ -134,6 +134,12 @@ struct exchange_report {
     bool fault_released;   /* the order ended while the fault kept it waiting */
 };
 
+struct exchange_move { /* spans live during the call of on_moved only */
+    const char *from, *to;
+    struct span model; /* of `to`; raw */
+    enum cause cause;  /* why `from` lost it */
+};
+
 struct relay {
     struct loop *loop;
     struct pool *pool;
@@ -151,6 +157,9 @@ struct relay {
      * content, with the request's routing; empty: there is none. NULL: none ever. */
     struct span (*default_model)(void *ctx);
     void (*on_done)(void *ctx, const struct exchange_report *report);
+    /* Another target goes on with an answer of which the client has a part; told before its first
+     * words. NULL: nobody wants to know. */
+    void (*on_moved)(void *ctx, struct request *r, const struct exchange_move *move);
     void *ctx;
     struct buf scratch; /* init with relay_init */
     size_t open;        /* exchanges under way */

@@ -3,7 +3,7 @@
  * in the middle), clean.c (thinking a target refuses), inject.c (faults on purpose) and answer.c
  * (what the client gets). Nobody else includes it. */
 #include "base/span.h"
-#include "http/sse.h"
+#include "http/stream.h"
 #include "relay/access_token.h"
 #include "relay/exchange.h"
 #include "relay/identity.h"
@@ -73,8 +73,8 @@ struct attempt {
     struct span content_type;
     const struct http_field *reply_fields;
     size_t reply_field_count;
-    struct sse sse;
-    struct cloud_stream *frames; /* NULL: the stream is plain server-sent events */
+    struct event_stream events;
+    struct cloud_stream *frames; /* of AWS, instead of `events`; NULL: none */
     struct buf gathered;         /* whole bodies */
     struct reply_reader *reader;
     usec hedge_at; /* when another may be asked beside it; 0 = not */

@@ -162,6 +162,13 @@ static void note_block_stop(struct ledger *l, struct span whole)
     l->tool_calls += l->last.type == CHAT_TOOL_USE;
 }
 
+static void note_part(struct ledger *l)
+{
+    size_t at = ledger_last_index(l);
+    if (l->last.open && at != SIZE_MAX)
+        l->blocks[at] |= LEDGER_PART;
+}
+
 void ledger_note(struct ledger *l, const struct chat_event *e)
 {
     l->content = l->content || ledger_is_content(e);
@@ -174,6 +181,8 @@ void ledger_note(struct ledger *l, const struct chat_event *e)
         note_block_start(l, e);
         break;
     case CHAT_EV_DELTA:
+        if (e->part)
+            note_part(l);
         note_piece(l, e->text);
         break;
     case CHAT_EV_BLOCK_STOP:

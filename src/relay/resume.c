@@ -76,8 +76,8 @@ bool resume_begin(struct exchange *x, const struct failure *f)
     if (at->injection)
         inject_drop(at->injection);
     at->injection = NULL;
-    sse_deinit(&at->sse);
-    sse_init(&at->sse, ATTEMPT_EVENT_MAX, true);
+    event_stream_deinit(&at->events);
+    event_stream_init(&at->events, at->dialect->lines, ATTEMPT_EVENT_MAX);
     buf_reset(&at->gathered);
     at->resume = (struct resume){.asked = true, .waits = true, .cut = *f};
     at->line = attempt_line(x, at->link, now);

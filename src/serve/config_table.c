@@ -76,8 +76,8 @@ const struct config_row config_rows[] = {
     {"targets.*.context", CONFIG_COUNT, "0", 0, 100000000, IN_TARGET(context),
      .help = "Tokens its model has for prompt and answer together: a longer conversation is "
              "shortened, or the target skipped. Give it for engines started with less than the "
-             "model could, and for Ollama, which cuts prompts silently. 0: what is known of the "
-             "model."},
+             "model could, and for Ollama, where each request sets it (num_ctx). 0: what is known "
+             "of the model."},
     {"targets.*.speaks", CONFIG_SPEAKS, .offset = IN_TARGET(dialect),
      .help = "What is spoken to it; for kinds openai-compatible and standin."},
     {"targets.*.api", CONFIG_API, .offset = IN_TARGET(api),

@@ -1,18 +1,17 @@
-/* A snapshot made ready for one worker: targets with this worker's origins, routes with their
- * breakers.
- *
- * Requests hold a reference for their life, so a reload never pulls a target from under an
- * exchange. Counted without atomics: one thread. */
+/* See routing.h. Counted without atomics: one thread. */
+#include "serve/routing.h"
+
 #include "base/mem.h"
 #include "base/span.h"
 #include "json/json_write.h"
 #include "relay/access_token.h"
 #include "serve/models.h"
-#include "serve/worker.h"
 
 struct routing {
     int refs;
     struct snapshot *snapshot;
+    struct loop *loop;
+    struct pool *pool;
     struct arena arena;
     struct relay_target *targets;
     struct relay_target *gemini;  /* those of kind vertex, as models of Google's are asked there */
@@ -52,14 +51,14 @@ static struct span encoded(struct arena *a, struct span text)
     return kept;
 }
 
-static struct access_token *make_token(struct routing *r, size_t i, struct worker *w)
+static struct access_token *make_token(struct routing *r, size_t i)
 {
     const struct service_account *account = r->snapshot->accounts[i];
     if (!account)
         return NULL;
     const struct url *url = service_account_token_url(account);
-    struct origin *o = pool_origin(w->pool, url, url->tls ? r->snapshot->tls[i] : NULL);
-    return access_token_new(w->loop, w->pool, o, account);
+    struct origin *o = pool_origin(r->pool, url, url->tls ? r->snapshot->tls[i] : NULL);
+    return access_token_new(r->loop, r->pool, o, account);
 }
 
 static const struct cloud *make_vertex(struct routing *r, size_t i, bool gemini)
@@ -145,7 +144,7 @@ static bool has_text_completions(enum target_kind kind)
            kind == TARGET_OLLAMA;
 }
 
-static void make_target(struct routing *r, size_t i, struct worker *w)
+static void make_target(struct routing *r, size_t i)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
     bool openai = from->dialect == DIALECT_OPENAI_CHAT;
@@ -162,14 +161,14 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
         .dialect = dialect,
         .path = arena_printf(&r->arena, "%.*s%s", SPAN_FMT(base), dialect->path),
         .credentials = r->snapshot->credentials[i],
-        .origin = pool_origin(w->pool, &from->url, from->url.tls ? r->snapshot->tls[i] : NULL),
+        .origin = pool_origin(r->pool, &from->url, from->url.tls ? r->snapshot->tls[i] : NULL),
         .context = from->context,
         .gate = r->snapshot->gates[i],
     };
     if (from->api_version)
         r->targets[i].path = arena_printf(&r->arena, "%.*s?api-version=%s",
                                           SPAN_FMT(r->targets[i].path), from->api_version);
-    r->tokens[i] = make_token(r, i, w);
+    r->tokens[i] = make_token(r, i);
     r->targets[i].cloud = make_cloud(r, i, r->targets[i].origin);
     if (openai && from->api == CONFIG_API_AUTO)
         add_speech(r, i, base, &dialect_openai_responses);
@@ -177,6 +176,9 @@ static void make_target(struct routing *r, size_t i, struct worker *w)
         add_speech(r, i, base, &dialect_completions);
     if (from->kind == TARGET_BEDROCK)
         add_speech(r, i, base, &dialect_bedrock_converse);
+    if (from->kind == TARGET_OLLAMA) /* beside /v1, not below it */
+        add_speech(r, i, span_ends(base, SPAN("/v1")) ? span_take(base, base.len - 3) : base,
+                   &dialect_ollama);
 }
 
 /* The same project, origin and token. */
@@ -222,18 +224,20 @@ static void make_route(struct routing *r, size_t i)
     }
 }
 
-struct routing *routing_new(struct snapshot *s, struct worker *w)
+struct routing *routing_new(struct snapshot *s, struct loop *l, struct pool *pool)
 {
     struct routing *r = mem_new(struct routing);
     r->refs = 1;
     r->snapshot = s;
+    r->loop = l;
+    r->pool = pool;
     arena_init(&r->arena, (size_t)16 << 20);
     r->targets = arena_array(&r->arena, struct relay_target, s->config->target_count);
     r->gemini = arena_array(&r->arena, struct relay_target, s->config->target_count);
     r->tokens = arena_array(&r->arena, struct access_token *, s->config->target_count);
     r->routes = arena_array(&r->arena, struct relay_route, s->config->route_count);
     for (size_t i = 0; i < s->config->target_count; i++)
-        make_target(r, i, w), make_gemini_twin(r, i);
+        make_target(r, i), make_gemini_twin(r, i);
     for (size_t i = 0; i < s->config->route_count; i++)
         make_route(r, i);
     r->default_model = json_content(&r->arena, models_default(s->config));
@@ -273,4 +277,27 @@ struct snapshot *routing_snapshot(const struct routing *r)
 struct span routing_default_model(const struct routing *r)
 {
     return r->default_model;
+}
+
+struct relay routing_relay(struct service *s, struct loop *l, struct pool *pool)
+{
+    return (struct relay){.loop = l,
+                          .pool = pool,
+                          .budget = &s->budget,
+                          .hedge = s->hedge.percent ? &s->hedge : NULL,
+                          .refused = &s->refused,
+                          .learned = &s->learned,
+                          .faults = &s->faults};
+}
+
+void routing_apply(const struct routing *r, struct relay *relay)
+{
+    const struct config *c = r->snapshot->config;
+    relay->deadlines = (struct relay_deadlines){.connect = c->deadlines.connect,
+                                                .first_token = c->deadlines.first_token,
+                                                .stall = c->deadlines.stall,
+                                                .total = c->deadlines.total,
+                                                .min_rate = c->deadlines.min_rate,
+                                                .ping = 10 * USEC_PER_SEC};
+    relay->reply_headers = c->reply_headers;
 }

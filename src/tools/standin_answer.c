@@ -52,7 +52,7 @@ static struct json last_message(struct answer *a, struct json root)
 static bool answers_a_tool(struct json message)
 {
     if (json_str_is(json_get(message, "role"), "tool") ||
-        json_str_is(json_get(message, "type"), "function_call_output"))
+        span_ends(json_str(json_get(message, "type")), SPAN("_call_output")))
         return true;
     struct json content = json_get(message, "content");
     for (struct json b = json_first(content); json_present(b); b = json_next(content, b))

@@ -2,7 +2,7 @@
  * is set again, and is out again when it is taken out; lines come back byte for byte. The first
  * byte chooses the format; a NUL in what follows separates the file from what is added to it later.
  */
-#include "tools/connect/diff.h"
+#include "tools/diff.h"
 #include "tools/connect/edit.h"
 
 static const struct edit_want json_wants[] = {{{"env", "URL"}, "http://x", 0}, {{"model"}, "m", 0}};

@@ -22,8 +22,8 @@ def chat(text="hello", stream=False, **more):
     return dict({"model": "gpt-5.6-terra", "stream": stream, "messages": [{"role": "user", "content": text}]}, **more)
 
 
-def responses(text="hello", stream=False, **more):
-    return dict({"model": "gpt-5.6-terra", "stream": stream, "input": [{"role": "user", "content": text}]}, **more)
+def responses(said="hello", stream=False, **more):
+    return dict({"model": "gpt-5.6-terra", "stream": stream, "input": [{"role": "user", "content": said}]}, **more)
 
 
 def messages_text(reply):

@@ -57,6 +57,14 @@ with claim("settings_files_are_printed_as_the_client_reads_them"):
     said = lines("continue", "--url", URL, "--model", "claude-x")
     expect_true(f'apiBase: "{URL}/v1/"' in said and 'model: "claude-x"' in said and "\nmodels:\n  - name:" in said, said)
 
+with claim("lines_for_a_program_are_whole"):
+    said = lines("vercel-ai-sdk", "--url", URL, "--model", "claude-x")
+    expect(said.splitlines(), ['import { createAnthropic } from "@ai-sdk/anthropic";', f'const anthropic = createAnthropic({{ baseURL: "{URL}/v1" }});',
+                               'const model = anthropic("claude-x");'], "vercel-ai-sdk")
+    for client in ("langchain", "llamaindex"):
+        compile(lines(client, "--url", URL, "--model", "claude-x"), client, "exec")
+        expect_true(f'(model="claude-x", base_url="{URL}")' in lines(client, "--url", URL, "--model", "claude-x"), client)
+
 with claim("the_printed_curl_line_is_answered"):
     with Standin("lead") as lead, Serve({"lead": lead.speaks("anthropic")}, chain=["lead"]) as s:
         script = lines("curl", "--url", s.url, "--model", "claude-x")

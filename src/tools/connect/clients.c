@@ -41,7 +41,7 @@ const struct client clients[] = {
      .lines = ANTHROPIC_ENV "claude --model ~\n",
      .undo = ANTHROPIC_UNDO,
      .key = "claude keeps its login, or takes ANTHROPIC_API_KEY from the shell: none is written",
-     .source = "code.claude.com, llm-gateway-connect and settings, " READ,
+     .source = "code.claude.com, llm-gateway-connect and settings, " READ "; run with 2.1.330",
      .file = {.format = EDIT_JSON,
               .dir_env = "CLAUDE_CONFIG_DIR",
               .dir = ".claude",
@@ -52,9 +52,8 @@ const struct client clients[] = {
      .undo = "remove model_provider and [model_providers.hotspare] from ~/.codex/config.toml",
      .key = "Codex takes the key from OPENAI_API_KEY and stops when it is not set: export it, or "
             "the word any where the gateway asks for none",
-     .source =
-         "github.com/openai/codex, docs/config.md; wire_api takes responses alone as of Codex "
-         "0.162.1 (checked by dev.to/aihubmix, 2026-10-19); " READ,
+     .source = "github.com/openai/codex, docs/config.md (wire_api takes responses alone), " READ
+               "; run with 0.171.0",
      .file = {.format = EDIT_TOML,
               .dir_env = "CODEX_HOME",
               .dir = ".codex",
@@ -83,7 +82,7 @@ const struct client clients[] = {
      .undo = "turn off \"Use custom base URL\" in Cline's settings",
      .key = "Cline keeps its own key: none is written",
      .source = "github.com/cline/cline, core: provider settings schema version 1; docs.cline.bot, "
-               "cli/configuration, " READ,
+               "cli/configuration, " READ "; run with the command line's 3.0.65",
      .file = {.format = EDIT_JSON,
               .dir = ".cline/data/settings",
               .name = "providers.json",
@@ -95,12 +94,12 @@ const struct client clients[] = {
      .key = "Continue takes ANTHROPIC_API_KEY from ~/.continue/.env; where the gateway asks for no "
             "key, put the word any there",
      .source = "github.com/continuedev/continue, core/llm/llms/Anthropic.ts @007e4f52 and "
-               "docs/reference, " READ,
+               "docs/reference, " READ "; run with the command line's 1.5.47",
      .file = {.format = EDIT_YAML,
               .dir_env = "CONTINUE_GLOBAL_DIR",
               .dir = ".continue",
               .name = "config.yaml",
-              .preamble = "name: Local Config\nversion: 1.0.0\nschema: v1\n",
+              .preamble = "name: Local Config\nversion: 1.0.0\nschema: v1",
               .settings = {{{"models", "name"}, "Hotspare", 0},
                            {{"models", "provider"}, "anthropic", 0},
                            {{"models", "model"}, "~", 0},
@@ -112,7 +111,8 @@ const struct client clients[] = {
      .undo = "remove provider.anthropic.options.baseURL and model from opencode.json",
      .key = "OpenCode keeps its own key (/connect): none is written",
      .source =
-         "opencode.ai/v1/docs/providers and docs/migrate-v1 (version 2 reads it as well), " READ,
+         "opencode.ai/v1/docs/providers and docs/migrate-v1 (version 2 reads it as well), " READ
+         "; run with 1.18.33",
      .file = {.format = EDIT_JSONC,
               .dir_env = "XDG_CONFIG_HOME",
               .dir = ".config",
@@ -148,7 +148,7 @@ const struct client clients[] = {
      .source = "github.com/run-llama/llama_index, llms-anthropic, base.py, " READ},
     {.name = "vercel-ai-sdk",
      .where = "your program, TypeScript",
-     .lines = "import { createAnthropic } from \"@ai-sdk/anthropic\";\n"
+     .lines = "import { createAnthropic } from \"@@ai-sdk/anthropic\";\n"
               "const anthropic = createAnthropic({ baseURL: \"@/v1\" });\n"
               "const model = anthropic(\"~\");\n",
      .undo = CODE_UNDO,
@@ -205,6 +205,10 @@ struct span client_fill(const char *text, const char *url, const char *model, st
     for (size_t n; *text; text += n) {
         n = strcspn(text, "@~");
         const char *value = n ? NULL : *text == '@' ? url : model;
+        if (span_starts(span_from(text), SPAN("@@"))) {
+            value = "@";
+            text++;
+        }
         out = arena_printf(a, "%.*s%.*s%s", SPAN_FMT(out), (int)n, text, value ? value : "");
         n += !n;
     }

@@ -18,7 +18,7 @@ struct client_file {
 struct client {
     const char *name;
     const char *where; /* the lines go */
-    const char *lines; /* '@' and '~' as above; NULL: what `file` would hold */
+    const char *lines; /* '@' and '~' as in settings, '@@' is '@'; NULL: what `file` would hold */
     const char *undo;  /* by hand */
     const char *key;   /* how this client gets its key; NULL: as the lines say */
     const char *source;
@@ -30,7 +30,7 @@ extern const size_t client_count;
 
 const struct client *client_named(const char *name); /* NULL, and said on stderr: none has it */
 
-/* `text` with '@' and '~' filled in. */
+/* `text` with '@', '~' and '@@' filled in. */
 struct span client_fill(const char *text, const char *url, const char *model, struct arena *a);
 
 /* The settings with their values filled in; model NULL leaves those out that need it. */

@@ -1,7 +1,7 @@
 /* What the formats have in common. Each set is one small splice on the text, read again before the
  * next: a file of settings is small, and offsets never go stale. Taking out works on structure
  * where clients rewrite their file (JSON), and on lines where they do not (TOML, YAML). */
-#include "tools/connect/diff.h"
+#include "tools/diff.h"
 #include "tools/connect/edit_internal.h"
 #include <stdarg.h>
 

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "json/json_write.h"
 #include "tools/connect/connect.h"
-#include "tools/connect/diff.h"
+#include "tools/diff.h"
 #include "tools/options.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,10 +3,11 @@
  *
  * A settings file is full of secrets beside what we change, and a diff ends in terminals, logs and
  * tickets: so the context is masked as well. */
-#include "tools/connect/diff.h"
+#include "tools/diff.h"
 
 #define CONTEXT 3
-#define LONG_WORD 20
+#define LONG_PART 16
+#define MIXED_PARTS 4
 
 static size_t line_end(struct span s, size_t at)
 {
@@ -82,14 +83,33 @@ static bool names_secret(struct span name)
     return false;
 }
 
-static bool looks_random(struct span word)
+/* Letters and digits in one. */
+static bool is_mixed(struct span part)
 {
     bool digit = false, letter = false;
-    for (size_t i = 0; i < word.len; i++) {
-        digit = digit || (word.at[i] >= '0' && word.at[i] <= '9');
-        letter = letter || (word.at[i] | 32) >= 'a';
+    for (size_t i = 0; i < part.len; i++) {
+        digit = digit || (part.at[i] >= '0' && part.at[i] <= '9');
+        letter = letter || (part.at[i] | 32) >= 'a';
     }
-    return span_istarts(word, SPAN("sk-")) || (word.len >= LONG_WORD && digit && letter);
+    return digit && letter;
+}
+
+/* A long part that is mixed, or many: names of models and of files have neither. */
+static bool looks_random(struct span word)
+{
+    size_t mixed = 0, from = 0;
+    for (size_t i = 0; i <= word.len; i++) {
+        if (i < word.len && !strchr("-_/=.+~", word.at[i]))
+            continue;
+        struct span part = {word.at + from, i - from};
+        from = i + 1;
+        if (!is_mixed(part))
+            continue;
+        mixed++;
+        if (part.len >= LONG_PART || mixed >= MIXED_PARTS)
+            return true;
+    }
+    return span_istarts(word, SPAN("sk-"));
 }
 
 /* Length of the plain text that stands here, or 0. */

@@ -14,7 +14,8 @@ struct diff_hunk { /* byte ranges, whole lines; either may be empty */
 bool diff_next(struct span old, struct span new, struct diff_hunk *h);
 
 /* A unified diff with three lines of context (the format of diff -u). Values of names like key,
- * token, secret, password or authorization, long random words and a password in a URL are shown as
+ * token, secret, password or authorization, words that look random and a password in a URL are
+ * shown as
  * ***; `plain` are texts that are shown all the same, NULL behind the last. */
 MUST_USE enum err diff_unified(struct span old, struct span new, const char *name,
                                const char *const *plain, struct buf *out);
