@@ -607,8 +607,8 @@ static bool is_opaque_arn(const struct name *n)
               name_holds(n, "-sagemaker-")));
 }
 
-/* Contexts: prices.tsv, and AWS's pages of the models. max_output: Nova's user guide; Meta's and
- * Mistral's inference parameters (max_gen_len, max_tokens). Read 2026-11-26. */
+/* Contexts: prices.tsv. max_output: as remembered of AWS's pages (Nova's user guide; Meta's and
+ * Mistral's inference parameters), not looked up: a model may take more than is asked for here. */
 static const struct bedrock_row {
     const char *part; /* anywhere in the name; the first that matches counts */
     int64_t context, max_output;
@@ -632,9 +632,9 @@ static void take_bedrock_row(struct capability *c, const struct name *n)
     }
 }
 
-/* Models of Bedrock that are not Claude (AWS, "Supported models and model features" and "Converse",
- * read 2026-11-26). That Llama streams no tool calls is what AWS says; a forced tool is known of
- * Nova and gpt-oss, a schema of Mistral Large 3 (both recorded). */
+/* Models of Bedrock that are not Claude. A forced tool is known of Nova and gpt-oss, a schema of
+ * Mistral Large 3 (both recorded); that Llama streams no tool calls is in two public issues. Nova's
+ * top_k and reasoningConfig are remembered of AWS's pages, not looked up. */
 static struct capability converse_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
@@ -655,7 +655,7 @@ static struct capability converse_preset(const struct name *n)
     if (nova_2) /* high would forbid a limit of tokens */
         c.efforts = BIT(EFFORT_NONE) | BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM);
     take_bedrock_row(&c, n);
-    c.source = "AWS: Converse, inference parameters of its models, 2026-11";
+    c.source = "recorded exchanges of Converse; limits and Nova's own fields from memory, 2026-11";
     return c;
 }
 

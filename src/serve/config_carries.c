@@ -56,8 +56,16 @@ static void put_cell(struct carried c, struct buf *out)
     config_put(out, "degraded: `%s`", names);
 }
 
-static const struct dialect *asked_of(const struct column *c)
+/* Bytes of chat clients pass to Ollama; others' requests are written in its own format. */
+static bool is_ollamas_own(enum target_kind kind, const struct dialect *door)
 {
+    return kind == TARGET_OLLAMA && door != &dialect_openai_chat;
+}
+
+static const struct dialect *asked_of(const struct column *c, const struct dialect *door)
+{
+    if (is_ollamas_own(c->kind, door))
+        return &dialect_ollama;
     return capability_of(c).converse ? &dialect_bedrock_converse
                                      : dialect_by_id(config_kind(c->kind)->dialect);
 }
@@ -68,7 +76,7 @@ static void put_speakers(const struct dialect *door, const struct column *column
 {
     const char *gap = "As it is: ";
     for (size_t k = 0; k < count; k++) {
-        if (asked_of(&columns[k]) != door)
+        if (asked_of(&columns[k], door) != door)
             continue;
         config_put(out, "%s%s", gap, columns[k].title);
         gap = ", ";
@@ -82,17 +90,17 @@ static void put_features(const struct dialect *door, const struct column *column
 {
     config_put(out, "| feature | field |");
     for (size_t k = 0; k < count; k++)
-        if (asked_of(&columns[k]) != door)
+        if (asked_of(&columns[k], door) != door)
             config_put(out, " %s |", columns[k].title);
     config_put(out, "\n|---|---|");
     for (size_t k = 0; k < count; k++)
-        if (asked_of(&columns[k]) != door)
+        if (asked_of(&columns[k], door) != door)
             config_put(out, "---|");
     for (size_t i = 0; i < carry_features(door); i++) {
         const struct carry_feature *f = carry_feature(door, i);
         config_put(out, "\n| %s | %s |", f->name, f->at_door);
         for (size_t k = 0; k < count; k++) {
-            const struct dialect *to = asked_of(&columns[k]);
+            const struct dialect *to = asked_of(&columns[k], door);
             struct capability cap = capability_of(&columns[k]);
             if (to == door)
                 continue;
@@ -226,9 +234,12 @@ void config_capability_page(struct buf *out)
 
 /* The format in which a client of Claude's API or of chat completions is passed on to this link. */
 static const struct dialect *asked_in(const struct config *c, const struct config_link *link,
-                                      const struct capability *cap)
+                                      const struct capability *cap, const struct dialect *door)
 {
     const struct config_target *t = &c->targets[link->target];
+    bool own = t->context > 0 || is_ollamas_own(t->kind, door); /* only there it can be set */
+    if (t->kind == TARGET_OLLAMA && t->dialect == DIALECT_OPENAI_CHAT && own)
+        return &dialect_ollama;
     if (config_link_kind(c, link) == TARGET_GEMINI)
         return &dialect_gemini;
     if (cap->converse)
@@ -295,7 +306,7 @@ static void explain_link(const struct config *c, const struct config_link *link,
         const char *client;
     } doors[] = {{&dialect_anthropic, "Claude's API"}, {&dialect_openai_chat, "chat completions"}};
     for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
-        const struct dialect *to = asked_in(c, link, &cap);
+        const struct dialect *to = asked_in(c, link, &cap, doors[i].door);
         config_put(out, "     a client of %s, asked in %s:%s\n", doors[i].client, to->name,
                    to == doors[i].door ? " all as it is" : "");
         for (int how = CARRY_CONVERTED; how <= CARRY_REFUSED && to != doors[i].door; how++)
