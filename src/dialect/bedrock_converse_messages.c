@@ -158,8 +158,6 @@ static enum err put_medium(struct turn *t, const struct chat_block *b)
         for (const struct chat_block *k = b->content; k && e == ERR_OK; k = k->next)
             if (k->type == CHAT_IMAGE)
                 e = put_medium(t, k);
-        if (b->type == CHAT_SEARCH_RESULT)
-            lossy(t->c, LOSSY_CITATIONS);
     } else if (oc_moves_out(b)) {
         return put_unfit(t, b);
     } else if (b->type != CHAT_TEXT) {

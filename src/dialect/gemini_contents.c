@@ -116,8 +116,6 @@ static enum err put_user_block(struct oc_writing *c, const struct chat_block *b,
         text_begin(c);
         oc_put_text_document_part(c, b);
         text_end(c);
-        if (b->type == CHAT_SEARCH_RESULT)
-            lossy(c, LOSSY_CITATIONS);
         for (const struct chat_block *k = b->content; k && e == ERR_OK; k = k->next)
             if (k->type == CHAT_IMAGE)
                 e = put_media(c, k, newest);

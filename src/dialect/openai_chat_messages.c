@@ -98,7 +98,7 @@ void oc_note_losses(struct oc_writing *c, const struct chat_block *b)
 {
     if (b->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (has_citations(b))
+    if (has_citations(b) || b->type == CHAT_SEARCH_RESULT) /* one is there to be cited */
         lossy(c, LOSSY_CITATIONS);
 }
 
@@ -347,8 +347,6 @@ static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool 
             if (e != ERR_OK)
                 return e;
         }
-        if (b->type == CHAT_SEARCH_RESULT)
-            lossy(c, LOSSY_CITATIONS);
     } else if (b->type == CHAT_IMAGE || b->type == CHAT_DOCUMENT || b->type == CHAT_AUDIO) {
         return put_unfit(c, b, newest);
     }

@@ -92,8 +92,6 @@ static enum err put_text_document(struct oc_writing *c, const struct chat_block 
     for (const struct chat_block *k = b->content; k && e == ERR_OK; k = k->next)
         if (k->type == CHAT_IMAGE)
             e = put_part(c, k, newest);
-    if (b->type == CHAT_SEARCH_RESULT)
-        lossy(c, LOSSY_CITATIONS);
     return e;
 }
 
