@@ -10,6 +10,7 @@
 #include "tools/matrix/matrix.h"
 #include "tools/options.h"
 #include "tools/plan/plan.h"
+#include "tools/probe/probe.h"
 #include "tools/pull/pull.h"
 #include "tools/standin.h"
 
@@ -32,6 +33,7 @@ static const struct command {
     {"serve", serve_main, "the gateway: a Claude endpoint that keeps answering"},
     {"demo", demo_main, "see it work: no key, no network, under 30 seconds"},
     {"drill", drill_main, "outages on purpose: every fault, limits and verdicts"},
+    {"probe", probe_main, "what a target can really do, asked of it and remembered"},
     {"plan", plan_main, "what a model of your own needs: memory, speed, price, and what to do"},
     {"deploy", deploy_main,
      "files that start a planned model: compose, systemd, Kubernetes, commands"},

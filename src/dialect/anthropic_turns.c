@@ -172,6 +172,8 @@ static enum err write_image(struct a_body *b, const struct chat_block *block)
     static const char *const known[] = {"image/png", "image/jpeg", "image/gif", "image/webp"};
     const struct chat_source *s = &block->source;
     const char *type = s->kind == CHAT_SOURCE_BASE64 ? media_sniff(s->data.at) : NULL;
+    if (!b->cap->images)
+        return refuse(b, "This target reads no images.");
     for (size_t i = 0; i < ARRAY_LEN(known) && !type; i++)
         if (s->kind == CHAT_SOURCE_BASE64 && text_is(s->media_type, known[i]))
             type = known[i];

@@ -7,6 +7,7 @@
  * same reader feeds the door's writer. Either way only events that carry content move the clock:
  * pings and headers do not (a target that sends nothing but pings is a stalled one). */
 #include "dialect/fit.h"
+#include "relay/capable.h"
 #include "relay/exchange_internal.h"
 
 #define GATHER_MAX ((size_t)32 << 20) /* a whole answer */
@@ -127,7 +128,7 @@ static struct span asked_model(const struct exchange *x, const struct relay_link
 static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
 {
     struct span model = json_unescape(asked_model(x, link), x->arena), betas = SPAN_EMPTY;
-    struct capability cap = capability_preset(link->target->kind, model);
+    struct capability cap = capable_of(link->target, model);
     bool left_out = false;
     if (link->target->kind == TARGET_BEDROCK)
         betas = cloud_betas(http_field_get(request_head(x->request), "anthropic-beta"), x->arena,
@@ -163,14 +164,6 @@ static enum err fit_target(struct exchange *x, const struct capability *cap, str
     return fit_request(x->arena, r, cap, bytes, out, problem);
 }
 
-static struct capability capability_of(const struct relay_target *target, struct span model)
-{
-    struct capability cap = capability_preset(target->kind, model);
-    if (target->kind == TARGET_OPENAI_COMPATIBLE)
-        (void)capability_at_host(&cap, origin_host(target->origin), model);
-    return cap;
-}
-
 static enum err translate_body(struct exchange *x, const struct relay_link *link,
                                struct chat_problem *problem)
 {
@@ -178,7 +171,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (e != ERR_OK)
         return e;
     struct span model = asked_model(x, link);
-    struct capability cap = capability_of(link->target, json_unescape(model, x->arena));
+    struct capability cap = capable_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)
@@ -192,7 +185,8 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     const struct chat_request *clean = clean_request(x, link->target, fit.request);
     if (clean != fit.request)
         lossy_add(&out.lossy, LOSSY_THINKING);
-    x->attempt.whole = x->stream && cap.whole_tools && dialect_has_tools(clean);
+    x->attempt.whole =
+        x->stream && (cap.no_stream || (cap.whole_tools && dialect_has_tools(clean)));
     e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, asks_stream(x), &out,
                                           problem);
     x->attempt.body = out.body;
@@ -301,8 +295,7 @@ static struct relay_speech choose_speech(struct exchange *x, const struct relay_
     struct relay_speech first = {target->dialect, target->path};
     if (target->also_count == 0)
         return first;
-    struct capability cap =
-        capability_preset(target->kind, json_unescape(asked_model(x, link), x->arena));
+    struct capability cap = capable_of(target, json_unescape(asked_model(x, link), x->arena));
     for (size_t i = 0; i < target->also_count; i++)
         if (must_speak(target, &cap, target->also[i].dialect->id))
             return target->also[i];
@@ -315,19 +308,30 @@ static struct relay_speech choose_speech(struct exchange *x, const struct relay_
     return last->dialect->id == DIALECT_OLLAMA ? *last : first; /* what no client needs to see */
 }
 
+/* One that was found not to stream is asked for the whole answer: no bytes can pass. */
+static bool is_asked_whole(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = asked_model(x, link);
+    return x->stream && link->target->probed_count > 0 &&
+           capable_of(link->target, json_unescape(model, x->arena)).no_stream;
+}
+
 void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
     struct relay_speech speech = choose_speech(x, link);
-    x->attempt = (struct attempt){.link = link,
-                                  .dialect = speech.dialect,
-                                  .path = speech.path,
-                                  .index = link_index,
-                                  .line = attempt_line(x, link, now),
-                                  .open = true,
-                                  .passthrough = !x->splice.active && speech.dialect == x->door,
-                                  .started = now,
-                                  .last_content = now};
+    bool whole = is_asked_whole(x, link);
+    x->attempt =
+        (struct attempt){.link = link,
+                         .dialect = speech.dialect,
+                         .path = speech.path,
+                         .index = link_index,
+                         .line = attempt_line(x, link, now),
+                         .open = true,
+                         .whole = whole,
+                         .passthrough = !x->splice.active && speech.dialect == x->door && !whole,
+                         .started = now,
+                         .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
     event_stream_init(&x->attempt.events, speech.dialect->lines, ATTEMPT_EVENT_MAX);
     pieces_init(&x->attempt.body, x->arena);
@@ -342,11 +346,37 @@ static bool needs_token(const struct relay_target *target)
     return target->cloud && target->cloud->token;
 }
 
+static bool lacks_something(struct exchange *x, const struct relay_link *link)
+{
+    return link->target->probed_count > 0 &&
+           capable_narrows(link->target, json_unescape(asked_model(x, link), x->arena),
+                           x->attempt.dialect->id == DIALECT_ANTHROPIC);
+}
+
+/* Tools that are refused or never called: another target does better, while there is one. */
+static enum err check_tools(struct exchange *x, struct chat_problem *problem)
+{
+    const struct relay_link *link = x->attempt.link;
+    usec now = loop_now(x->relay->loop);
+    if (link->target->probed_count == 0 ||
+        !capable_of(link->target, json_unescape(asked_model(x, link), x->arena)).no_tools ||
+        !chain_has_other(&x->walk, x->attempt.index, now))
+        return ERR_OK;
+    enum err e = exchange_read(x, problem);
+    if (e != ERR_OK || !x->canonical.tools || x->canonical.tool_choice == CHAT_CHOICE_NONE)
+        return e;
+    problem->text = SPAN("A probe found that this model calls no tools.");
+    return ERR_UNSUPPORTED;
+}
+
 enum err attempt_write(struct exchange *x, struct chat_problem *problem)
 {
     const struct relay_link *link = x->attempt.link;
-    enum err e = ERR_OK;
-    x->attempt.rewritten = !x->attempt.passthrough || clean_needed(x, link->target);
+    enum err e = check_tools(x, problem);
+    if (e != ERR_OK)
+        return e;
+    x->attempt.rewritten =
+        !x->attempt.passthrough || clean_needed(x, link->target) || lacks_something(x, link);
     if (x->attempt.rewritten)
         e = translate_body(x, link, problem);
     else
@@ -395,12 +425,20 @@ static enum err start(struct exchange *x)
     return ERR_OK;
 }
 
-/* Cloud targets are not asked beside another: a rival neither waits for a token nor reads frames.
+/* Not asked beside another: a rival neither waits for a token nor reads frames, nor whole answers.
  */
-static bool has_cloud(const struct relay_route *route)
+static bool is_no_rival(const struct relay_target *t)
+{
+    bool no_stream = false;
+    for (size_t i = 0; i < t->probed_count; i++)
+        no_stream |= (t->probed[i].known & ~t->probed[i].can & BIT(PROBED_STREAM)) != 0;
+    return t->cloud || no_stream;
+}
+
+static bool has_no_rival(const struct relay_route *route)
 {
     for (size_t i = 0; i < route->count; i++)
-        if (route->links[i].target->cloud)
+        if (is_no_rival(route->links[i].target))
             return true;
     return false;
 }
@@ -411,7 +449,7 @@ static usec hedge_time(struct exchange *x, usec now)
     struct hedge *h = x->relay->hedge;
     struct ttft *times = x->route->ttfts[x->attempt.index];
     if (!h || !times || !x->holding || x->rival.end != HEDGE_NONE || x->rival.on ||
-        has_cloud(x->route))
+        has_no_rival(x->route))
         return 0;
     usec late = ttft_quantile(times, h->after);
     return late == USEC_NEVER ? 0 : now + late;

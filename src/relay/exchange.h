@@ -9,6 +9,7 @@
 #include "conn/server.h"
 #include "dialect/capability.h"
 #include "dialect/dialect.h"
+#include "dialect/probed.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
 #include "relay/cloud.h"
@@ -25,7 +26,7 @@ struct relay_speech {
     const struct dialect *dialect;
     struct span path;
 };
-#define RELAY_ALSO_MAX 3
+#define RELAY_ALSO_MAX 4
 
 struct relay_target { /* immutable while a request may use it */
     const char *name;
@@ -42,6 +43,8 @@ struct relay_target { /* immutable while a request may use it */
     const struct cloud *cloud; /* NULL: spoken to as its dialect has it; else `path` is unused */
     int64_t context;           /* tokens, as its operator says; 0 = what is known of its model */
     struct gate *gate;         /* borrowed; NULL: it is not started by us */
+    const struct probed *probed; /* what probes found out about models here (capable.h) */
+    size_t probed_count;
 };
 
 struct relay_link {

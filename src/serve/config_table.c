@@ -179,8 +179,8 @@ const struct config_row config_rows[] = {
     {"access_log", CONFIG_FILE, .offset = IN_CONFIG(access_log), .restart = true,
      .help = "File for these lines; - is standard output. Without it: standard error."},
     {"state_dir", CONFIG_FILE, .offset = IN_CONFIG(state_dir), .restart = true,
-     .help = "Directory where breakers, and what refusals taught, outlive a restart. Without "
-             "it: they do not."},
+     .help = "Directory where breakers, what refusals taught and what probes found out outlive a "
+             "restart. Without it: they do not."},
     {"shared", CONFIG_PLANNED, .help = "Redis or Valkey shared by several replicas."},
 };
 const size_t config_row_count = ARRAY_LEN(config_rows);

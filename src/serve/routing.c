@@ -6,6 +6,7 @@
 #include "json/json_write.h"
 #include "relay/access_token.h"
 #include "serve/models.h"
+#include "serve/probed_file.h"
 
 struct routing {
     int refs;
@@ -144,6 +145,30 @@ static bool has_text_completions(enum target_kind kind)
            kind == TARGET_OLLAMA;
 }
 
+/* What probes found out about this target at this address, not too long ago. */
+static void take_probed(struct routing *r, size_t i)
+{
+    const struct snapshot *s = r->snapshot;
+    const struct config_target *from = &s->config->targets[i];
+    struct relay_target *to = &r->targets[i];
+    struct probed *own = arena_array(&r->arena, struct probed, s->probed_count);
+    usec wall = loop_wall(r->loop);
+    for (size_t k = 0; k < s->probed_count && from->url_text; k++)
+        if (probed_find(&s->probed[k], 1, from->name, from->url_text, s->probed[k].model, wall))
+            own[to->probed_count++] = s->probed[k];
+    to->probed = own;
+}
+
+/* Its server's own Messages door carries all that is translated for it, for each model asked there:
+ * what comes as Messages goes there as it is. */
+static bool speaks_messages(const struct relay_target *t)
+{
+    bool all = t->probed_count > 0 && t->dialect == &dialect_openai_chat;
+    for (size_t i = 0; i < t->probed_count; i++)
+        all = all && (t->probed[i].can & BIT(PROBED_MESSAGES));
+    return all;
+}
+
 static void make_target(struct routing *r, size_t i)
 {
     const struct config_target *from = &r->snapshot->config->targets[i];
@@ -176,7 +201,12 @@ static void make_target(struct routing *r, size_t i)
         add_speech(r, i, base, &dialect_completions);
     if (from->kind == TARGET_BEDROCK)
         add_speech(r, i, base, &dialect_bedrock_converse);
-    if (from->kind == TARGET_OLLAMA) /* beside /v1, not below it */
+    if (r->snapshot->probed_count > 0)
+        take_probed(r, i);
+    if (openai && speaks_messages(&r->targets[i]))
+        add_speech(r, i, span_ends(base, SPAN("/v1")) ? span_take(base, base.len - 3) : base,
+                   &dialect_anthropic);
+    if (from->kind == TARGET_OLLAMA) /* last; beside /v1, not below it */
         add_speech(r, i, span_ends(base, SPAN("/v1")) ? span_take(base, base.len - 3) : base,
                    &dialect_ollama);
 }
@@ -261,6 +291,12 @@ void routing_unref(struct routing *r)
     snapshot_unref(r->snapshot);
     arena_deinit(&r->arena);
     mem_free(r);
+}
+
+const struct relay_target *routing_target(const struct routing *r, size_t index)
+{
+    assert(index < r->snapshot->config->target_count);
+    return &r->targets[index];
 }
 
 const struct relay_route *routing_find(struct routing *r, struct span model)

@@ -7,6 +7,7 @@
 #include "base/span.h"
 #include "serve/engines.h"
 #include "serve/keys.h"
+#include "serve/probed_file.h"
 #include "serve/state_file.h"
 
 #include <inttypes.h>
@@ -96,6 +97,7 @@ void snapshot_unref(struct snapshot *s)
     mem_free(s->target_ids);
     mem_free(s->gates);
     config_unref(s->config);
+    arena_deinit(&s->kept);
     mem_free(s);
 }
 
@@ -312,6 +314,8 @@ static struct snapshot *snapshot_new(struct config *c)
     struct snapshot *snap = mem_new(struct snapshot);
     atomic_store(&snap->refs, 1);
     snap->config = c;
+    arena_init(&snap->kept, (size_t)1 << 20);
+    snap->probed_count = probed_file_load(c->state_dir, &snap->kept, &snap->probed);
     size_t n = c->target_count ? c->target_count : 1;
     snap->breakers = mem_zalloc((c->breaker_count + 1) * sizeof *snap->breakers);
     snap->ttfts = mem_zalloc((c->breaker_count + 1) * sizeof *snap->ttfts);

@@ -5,6 +5,7 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "serve/load.h"
+#include "tools/explain_target.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@ static int usage(FILE *to, int status)
                 "       hotspare config show [FILE] [--origin]    what is in force; secrets never\n"
                 "       hotspare config explain [KEY]             what a key means; all of them "
                 "without KEY\n"
+                "                                                 targets.NAME adds what it can "
+                "carry, presumed or probed\n"
                 "       hotspare config explain --chain [FILE]    what each target of it is given, "
                 "and its limits\n"
                 "       hotspare config explain --capabilities    the same for every kind of "
@@ -127,11 +130,13 @@ static int show(const struct config_options *o, bool discover, const char *befor
     return status;
 }
 
-static int explain(const char *key)
+static int explain(const struct config_options *o, const char *key)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
     enum err e = config_explain(key, &text);
+    if (e == ERR_OK && key && span_starts(span_from(key), SPAN("targets.")))
+        explain_target(&o->flags, span_drop(span_from(key), strlen("targets.")), &text);
     if (e == ERR_OK)
         return print(&text, 0);
     (void)fprintf(stderr, "hotspare: there is no key \"%s\"; hotspare config explain lists them\n",
@@ -205,7 +210,7 @@ int config_main(int argc, char **argv)
     if (strcmp(verb, "explain") == 0 && o.capabilities)
         return capabilities();
     if (strcmp(verb, "explain") == 0 && !o.chain)
-        return explain(what);
+        return explain(&o, what);
     if (strcmp(verb, "schema") == 0)
         return schema();
     if (what)

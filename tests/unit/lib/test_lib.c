@@ -270,20 +270,20 @@ static void a_caller_that_polls_is_never_kept_waiting(void **state)
     standin_down(&lead);
 }
 
-/* The target's deadline is a fifth of the caller's pause: counted, it would be a stall. */
+/* The caller's pause is longer than the target may be silent: counted, it would be a stall. */
 static void a_slow_caller_is_no_stalled_target(void **state)
 {
     (void)state;
     struct standin lead = STANDIN("--words", "30", "--rate", "100");
     struct standin spare = STANDIN("--words", "30");
-    hs_client *c = kit_client(&lead, &spare, "deadlines: { stall: 200ms, first_token: 2s }\n");
+    hs_client *c = kit_client(&lead, &spare, "deadlines: { stall: 2s, first_token: 20s }\n");
     hs_reply *r = hs_messages(c, KIT_STREAM, strlen(KIT_STREAM));
     heard = (struct heard){0};
     int count = 0;
     for (const hs_event *e; (e = hs_next(r, -1));) {
         kit_hear(&heard, e);
         if (++count == 4)
-            (void)usleep(1000000);
+            (void)sleep(3);
     }
     hs_end(r);
     assert_answer("start text usage done", 30, "lead");
@@ -313,7 +313,7 @@ static void a_program_may_wait_in_its_own_loop(void **state)
 {
     (void)state;
     struct standin lead = STANDIN("--fault", "silent"), spare = STANDIN("--words", "30");
-    hs_client *c = kit_client(&lead, &spare, "deadlines: { first_token: 300ms }\n");
+    hs_client *c = kit_client(&lead, &spare, "deadlines: { first_token: 2s }\n");
     poll_for(c, hs_messages(c, KIT_STREAM, strlen(KIT_STREAM)), &heard);
     assert_answer("switched start text usage done", 30, "spare");
     assert_moved("stalled"); /* a deadline passed while nobody was in the library */
