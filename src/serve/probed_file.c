@@ -54,14 +54,14 @@ static bool write_all(void *ctx, FILE *to)
 
 static bool take_name(struct span name, char *out, size_t max)
 {
-    if (name.len > max)
+    if (name.len == 0 || name.len > max)
         return false;
     for (size_t i = 0; i < name.len; i++)
         if ((unsigned char)name.at[i] < 0x20 || name.at[i] == 0x7F)
             return false;
     memcpy(out, name.at, name.len);
     out[name.len] = '\0';
-    return name.len > 0;
+    return true;
 }
 
 /* A fact that a later version knows is none of ours, and no damage. */

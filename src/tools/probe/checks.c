@@ -261,7 +261,9 @@ static bool is_object(const struct asked *a)
 
 static const char *status_text(const struct asked *a, char text[16])
 {
-    (void)snprintf(text, 16, a->status ? "%d: " : "", a->status);
+    text[0] = '\0';
+    if (a->status)
+        (void)snprintf(text, 16, "%d: ", a->status);
     return text;
 }
 
