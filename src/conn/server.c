@@ -110,6 +110,23 @@ void server_drain(struct server *s, void (*on_empty)(void *ctx), void *ctx)
     server_check_empty(s);
 }
 
+/* A connection that has just ended by itself tells its handler from the loop's next turn on, which
+ * a server that is freed now has not. Telling one may end others: the list is gone through anew. */
+static void tell_those_gone(struct server *s)
+{
+    for (struct conn *c = s->gone; c;) {
+        if (!c->gone_due) {
+            c = c->next;
+            continue;
+        }
+        c->busy++;
+        conn_tell_gone(c);
+        c->busy--;
+        conn_settle(c);
+        c = s->gone;
+    }
+}
+
 void server_cut(struct server *s)
 {
     struct conn *c;
@@ -120,6 +137,7 @@ void server_cut(struct server *s)
         c->busy--;
         conn_settle(c);
     }
+    tell_those_gone(s);
 }
 
 void server_free(struct server *s)
