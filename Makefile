@@ -2,13 +2,15 @@
 # Each target first runs scripts/bootstrap, which installs what is missing on Debian and says so;
 # BOOTSTRAP=: leaves the machine alone.
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
+VERSION = $(shell awk -F"'" '/^project/ { print $$6 }' meson.build)
 BOOTSTRAP ?= scripts/bootstrap
 FUZZ_SECONDS ?= 60
 
 .PHONY: all demo test asan bench fuzz lint fmt sweep install uninstall clean help
 
-all: ## the program: build/hotspare
+all: ## the program, build/hotspare, and the library
 	@$(BOOTSTRAP) build
 	@scripts/build release
 
@@ -45,17 +47,29 @@ sweep: ## slow checks for a person to read: thread sanitizer, valgrind, gcc -fan
 	@$(BOOTSTRAP) test
 	@scripts/sweep
 
-install: all ## DESTDIR and PREFIX (default /usr/local) are honoured
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1"
+install: all ## DESTDIR, PREFIX (default /usr/local) and LIBDIR are honoured
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man3"
 	install -m 755 build/hotspare "$(DESTDIR)$(PREFIX)/bin/hotspare"
 	install -m 644 man/hotspare.1 "$(DESTDIR)$(PREFIX)/share/man/man1/hotspare.1"
 	install -d "$(DESTDIR)$(PREFIX)/share/hotspare/catalogue"
 	install -m 644 share/NOTICE "$(DESTDIR)$(PREFIX)/share/hotspare/NOTICE"
 	install -m 644 share/catalogue/*.tsv "$(DESTDIR)$(PREFIX)/share/hotspare/catalogue"
+	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/share/hotspare/examples"
+	install -m 644 src/lib/hotspare.h "$(DESTDIR)$(PREFIX)/include/hotspare.h"
+	install -m 644 build/release/src/lib/libhotspare.a "$(DESTDIR)$(LIBDIR)/libhotspare.a"
+	install -m 644 build/release/src/lib/libhotspare.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libhotspare.so.$(VERSION)"
+	ln -sf libhotspare.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libhotspare.so.0"
+	ln -sf libhotspare.so.0 "$(DESTDIR)$(LIBDIR)/libhotspare.so"
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' src/lib/hotspare.pc.in >"$(DESTDIR)$(LIBDIR)/pkgconfig/hotspare.pc"
+	chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/hotspare.pc"
+	install -m 644 man/libhotspare.3 "$(DESTDIR)$(PREFIX)/share/man/man3/libhotspare.3"
+	install -m 644 examples/chat.c "$(DESTDIR)$(PREFIX)/share/hotspare/examples/chat.c"
 
 uninstall: ## takes away what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/hotspare" "$(DESTDIR)$(PREFIX)/share/man/man1/hotspare.1"
 	rm -rf "$(DESTDIR)$(PREFIX)/share/hotspare"
+	rm -f "$(DESTDIR)$(PREFIX)/include/hotspare.h" "$(DESTDIR)$(PREFIX)/share/man/man3/libhotspare.3"
+	rm -f "$(DESTDIR)$(LIBDIR)"/libhotspare.* "$(DESTDIR)$(LIBDIR)/pkgconfig/hotspare.pc"
 
 clean: ## takes build/ away
 	rm -rf build

@@ -8,7 +8,9 @@
 #include "tools/drill/drill.h"
 #include "tools/licence/licence_cmd.h"
 #include "tools/matrix/matrix.h"
+#include "tools/options.h"
 #include "tools/plan/plan.h"
+#include "tools/probe/probe.h"
 #include "tools/pull/pull.h"
 #include "tools/standin.h"
 
@@ -19,8 +21,6 @@
 #include <string.h>
 #include <uv.h>
 #include <yaml.h>
-
-#define EXIT_USAGE 64
 
 static int version_main(int argc, char **argv);
 static int help_main(int argc, char **argv);
@@ -33,6 +33,7 @@ static const struct command {
     {"serve", serve_main, "the gateway: a Claude endpoint that keeps answering"},
     {"demo", demo_main, "see it work: no key, no network, under 30 seconds"},
     {"drill", drill_main, "outages on purpose: every fault, limits and verdicts"},
+    {"probe", probe_main, "what a target can really do, asked of it and remembered"},
     {"plan", plan_main, "what a model of your own needs: memory, speed, price, and what to do"},
     {"deploy", deploy_main,
      "files that start a planned model: compose, systemd, Kubernetes, commands"},
@@ -41,7 +42,9 @@ static const struct command {
     {"pull", pull_main, "weights from a model hub: licence first, resumed, verified"},
     {"init", init_main, "print the chain found on this machine as a configuration file"},
     {"config", config_main, "check | show | explain | schema"},
-    {"connect", connect_main, "the lines that point a client at the gateway"},
+    {"connect", connect_main, "the lines that point a client at the gateway; --write applies them"},
+    {"disconnect", disconnect_main,
+     "a client's settings as they were, also when the gateway is dead"},
     {"standin", standin_main, "a provider made for tests and drills, with every fault on demand"},
     {"version", version_main, "versions of the program and its libraries"},
     {"help", help_main, "this page"},

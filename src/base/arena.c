@@ -40,7 +40,7 @@ struct arena_cleanup {
 };
 
 /* Chunks of CHUNK_MIN that this thread keeps. They go with the process: threads that use arenas
- * live as long. */
+ * live as long, or call arena_trim. */
 static _Thread_local struct {
     struct arena_chunk *first;
     size_t count;
@@ -67,6 +67,16 @@ static void chunk_free(struct arena_chunk *c)
     c->previous = spares.first;
     spares.first = c;
     spares.count++;
+}
+
+void arena_trim(void)
+{
+    while (spares.first) {
+        struct arena_chunk *c = spares.first;
+        spares.first = c->previous;
+        mem_free(c);
+    }
+    spares.count = 0;
 }
 
 void arena_init(struct arena *a, size_t max)

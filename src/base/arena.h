@@ -37,6 +37,10 @@ size_t arena_used(const struct arena *a);
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);
 
+/* Gives back what this thread keeps of freed arenas for its next ones. For threads that are not
+ * ours and may end at any time. */
+void arena_trim(void);
+
 /* fn(object) runs at deinit/reset. */
 void arena_on_free(struct arena *a, void (*fn)(void *object), void *object);
 

@@ -23,6 +23,7 @@ struct line {
 };
 
 static _Atomic int level_most = LOG_INFO;
+static _Thread_local const struct log_sink *diverted; /* NULL: to stderr */
 
 void log_set_level(enum log_level most)
 {
@@ -32,6 +33,13 @@ void log_set_level(enum log_level most)
 bool log_wants(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&level_most, memory_order_relaxed);
+}
+
+const struct log_sink *log_divert(const struct log_sink *to)
+{
+    const struct log_sink *before = diverted;
+    diverted = to;
+    return before;
 }
 
 static void add(struct line *l, struct span s)
@@ -105,13 +113,17 @@ static void add_value(struct line *l, struct span s)
     add(l, SPAN("\""));
 }
 
-static void finish(struct line *l)
+static void finish(struct line *l, enum log_level level)
 {
     const char *tail = l->full ? "...\"\n" : "\n";
     size_t len = strlen(tail);
     assert(len <= sizeof l->at - l->len);
     memcpy(l->at + l->len, tail, len);
     l->len += len;
+    if (diverted) {
+        diverted->line(diverted->ctx, level, (struct span){l->at, l->len - 1});
+        return;
+    }
     /* Nobody is left to be told when stderr is gone. */
     ssize_t written = write(STDERR_FILENO, l->at, l->len);
     (void)written;
@@ -141,7 +153,7 @@ void log_line(enum log_level level, const char *event, ...)
         add_value(&l, value);
     }
     va_end(args);
-    finish(&l);
+    finish(&l, level);
 }
 
 struct secret secret_copy(struct span s)

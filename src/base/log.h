@@ -12,6 +12,15 @@ bool log_wants(enum log_level level);
  * Thread: any. */
 void log_line(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
+/* Where a line goes instead of stderr; it comes without its line end, and lives during the call. */
+struct log_sink {
+    void (*line)(void *ctx, enum log_level level, struct span line);
+    void *ctx;
+};
+/* The calling thread's lines go to `to` from now on (NULL: to stderr); returns who had them before.
+ * For a library, whose host owns stderr. */
+const struct log_sink *log_divert(const struct log_sink *to);
+
 /* A credential. Printed only through secret_hint ("set, ...9f2c"); wiped by secret_wipe. */
 struct secret {
     char *at;

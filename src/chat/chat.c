@@ -39,3 +39,18 @@ const char *chat_block_name(enum chat_block_type t)
     assert((size_t)t < ARRAY_LEN(names));
     return names[t];
 }
+
+static void merge(int64_t *into, int64_t told)
+{
+    if (told >= 0)
+        *into = told;
+}
+
+void chat_usage_merge(struct chat_usage *into, const struct chat_usage *told)
+{
+    merge(&into->input, told->input);
+    merge(&into->cache_read, told->cache_read);
+    merge(&into->cache_write, told->cache_write);
+    merge(&into->output, told->output);
+    merge(&into->reasoning, told->reasoning);
+}

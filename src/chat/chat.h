@@ -93,7 +93,9 @@ struct chat_tool {
     struct span wire_type; /* Anthropic typed tool ("web_search_20250305") or OpenAI "custom"; empty
                               = function */
     bool server;           /* runs at its provider: cannot be carried to another one */
-    struct chat_text space; /* the OpenAI namespace it stands in; `name` begins with it */
+    struct chat_text grammar;   /* of an OpenAI "custom" tool's text; empty: any text */
+    struct span grammar_syntax; /* "lark" or "regex", raw */
+    struct chat_text space;     /* the OpenAI namespace it stands in; `name` begins with it */
     bool cached;
     struct span raw;
 };
@@ -184,6 +186,8 @@ struct chat_usage {
     int64_t input, cache_read, cache_write, output, reasoning;
 };
 #define CHAT_USAGE_UNKNOWN ((struct chat_usage){-1, -1, -1, -1, -1})
+/* Fields that are told replace those of `into`. */
+void chat_usage_merge(struct chat_usage *into, const struct chat_usage *told);
 
 /* What went wrong, in no dialect. type is Anthropic's error type word ("overloaded_error"), the
  * richest vocabulary. */
@@ -227,6 +231,9 @@ struct chat_event {
     struct chat_text stop_sequence;
     const struct chat_error *error;
     bool custom; /* TOOL_USE of a custom tool */
+    /* DELTA without text: the part that the block is was announced, where the client sees such
+     * things (chat_event.id). */
+    bool part;
 };
 
 struct chat_sink {

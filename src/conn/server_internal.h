@@ -3,6 +3,7 @@
  * and server_reply.c (writing answers). */
 #include "base/buf.h"
 #include "base/span.h"
+#include "conn/local.h"
 #include "conn/server.h"
 
 /* One read of a request. Larger bodies of known length are read straight to where they stay, so a
@@ -77,6 +78,8 @@ struct request {
     void *data;
     enum reply_mode mode;
     uint64_t reply_left; /* BY_LENGTH: bytes the handler still owes */
+    struct loop *loop;   /* of a local request, which has no connection; else NULL */
+    struct local_reply local;
 };
 
 struct server {
@@ -122,6 +125,11 @@ void conn_reply_done(struct conn *c);
 /* Answers an error nobody above has seen, then drains and closes. */
 void conn_refuse(struct conn *c, int status, const char *text);
 void request_free(struct request *r);
+
+/* ---- local.c: the same of a request without a connection ---- */
+void local_start(struct request *r, int status, const struct http_field *fields, size_t count);
+void local_body(struct request *r, struct span bytes);
+void local_end(struct request *r, bool whole); /* r is gone after it */
 
 /* ---- server_reply.c ---- */
 /* Sends what is queued and then the pieces, in one gathering write; queues what does not go. Closes

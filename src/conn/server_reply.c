@@ -137,6 +137,10 @@ void reply_start(struct request *r, int status, const struct http_field *fields,
     assert(r->mode == REPLY_NOT_YET && status >= 200 && status <= 599 && content_length >= -1);
     r->mode = reply_mode(r, status, content_length);
     r->reply_left = content_length > 0 ? (uint64_t)content_length : 0;
+    if (!c) {
+        local_start(r, status, fields, count);
+        return;
+    }
     if (c->state == CONN_CLOSED)
         return;
     assert(c->state == CONN_REPLY);
@@ -176,6 +180,10 @@ void reply_body(struct request *r, struct span bytes)
         assert(bytes.len <= r->reply_left);
         r->reply_left -= bytes.len;
     }
+    if (!c) {
+        local_body(r, bytes);
+        return;
+    }
     if (r->mode == REPLY_BY_CHUNKS)
         send_chunk(c, bytes);
     else
@@ -187,6 +195,8 @@ void reply_body(struct request *r, struct span bytes)
 
 void reply_flush(struct request *r)
 {
+    if (!r->conn)
+        return; /* nothing is kept back from a sink */
     conn_send(r->conn, NULL, 0);
     conn_settle(r->conn);
 }
@@ -194,6 +204,10 @@ void reply_flush(struct request *r)
 static void finish_reply(struct request *r, struct span last)
 {
     struct conn *c = r->conn;
+    if (!c) {
+        local_end(r, true);
+        return;
+    }
     conn_send(c, &last, last.len ? 1 : 0);
     request_free(r);
     c->gone_due = c->was_high = false;
@@ -217,13 +231,18 @@ void reply_end(struct request *r)
 
 void reply_end_close(struct request *r)
 {
-    r->conn->keep_alive = false;
+    if (r->conn)
+        r->conn->keep_alive = false;
     reply_end(r);
 }
 
 void reply_cut(struct request *r)
 {
     assert(r->mode != REPLY_NOT_YET);
+    if (!r->conn) {
+        local_end(r, false);
+        return;
+    }
     r->conn->keep_alive = false;
     finish_reply(r, SPAN_EMPTY);
 }
@@ -231,6 +250,10 @@ void reply_cut(struct request *r)
 void reply_abort(struct request *r)
 {
     struct conn *c = r->conn;
+    if (!c) {
+        local_end(r, false);
+        return;
+    }
     request_free(r);
     conn_close(c, true);
     c->gone_due = c->was_high = false;
@@ -252,7 +275,7 @@ bool reply_started(const struct request *r)
 
 size_t reply_pending(const struct request *r)
 {
-    return conn_queued(r->conn);
+    return r->conn ? conn_queued(r->conn) : r->local.pending(r->local.ctx);
 }
 
 /* ---- what a handler asks of a request ---- */
@@ -284,7 +307,7 @@ struct arena *request_arena(struct request *r)
 
 struct loop *request_loop(struct request *r)
 {
-    return r->conn->server->loop;
+    return r->conn ? r->conn->server->loop : r->loop;
 }
 
 const char *request_peer(const struct request *r)

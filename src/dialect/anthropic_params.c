@@ -360,14 +360,9 @@ static void write_metadata(struct a_body *b)
 
 /* ---- tools ---- */
 
-static bool is_free_text(const struct chat_tool *t)
-{
-    return span_is(t->wire_type, "custom");
-}
-
 static bool tool_carried(const struct a_body *b, const struct chat_tool *t)
 {
-    return b->own || t->wire_type.len == 0 || is_free_text(t);
+    return b->own || t->wire_type.len == 0 || tool_is_free_text(t);
 }
 
 /* OpenAI takes {} for "no arguments"; Claude wants type object said. */
@@ -391,14 +386,6 @@ static void write_schema(struct a_body *b, struct span schema)
         jw_raw(&b->w, arena_printf(b->a, "{\"type\":\"object\",%.*s", SPAN_FMT(inside)));
 }
 
-/* A free-text tool of OpenAI's becomes one with a single string argument; the reader of the answer
- * unwraps it again. */
-static void write_free_text_schema(struct a_body *b)
-{
-    jw_raw(&b->w, SPAN("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
-                       "\"required\":[\"input\"],\"additionalProperties\":false}"));
-}
-
 static void write_tool(struct a_body *b, const struct chat_tool *t)
 {
     if (b->own && t->raw.len > 0) {
@@ -408,13 +395,16 @@ static void write_tool(struct a_body *b, const struct chat_tool *t)
     jw_object(&b->w);
     jw_key(&b->w, "name");
     jw_text(&b->w, t->name);
-    if (!chat_text_empty(t->description)) {
+    struct chat_text description = free_text_description(b->a, t);
+    if (!chat_text_empty(description)) {
         jw_key(&b->w, "description");
-        jw_text(&b->w, t->description);
+        jw_text(&b->w, description);
     }
+    if (!chat_text_empty(t->grammar))
+        lose(b, LOSSY_STRICT); /* nothing holds the model to it */
     jw_key(&b->w, "input_schema");
-    if (is_free_text(t))
-        write_free_text_schema(b);
+    if (tool_is_free_text(t))
+        jw_raw(&b->w, SPAN(FREE_TEXT_SCHEMA));
     else
         write_schema(b, t->schema);
     if (t->strict == CHAT_YES && b->cap->json_strict) {

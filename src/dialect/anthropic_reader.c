@@ -27,10 +27,10 @@ struct reply_reader {
     int64_t index; /* of the open block, else of the next one */
     enum chat_block_type block;
     bool custom;     /* the open block is a call of an OpenAI custom (free text) tool */
-    bool told_input; /* a piece of the open block's input was told or held */
-    bool held_plain;
+    bool told_input; /* a piece of the open block's input came */
     bool seen_tool;
-    struct buf held; /* custom: the JSON pieces so far; else an input that came with the start */
+    struct buf held; /* an input that came with the start */
+    struct free_text free_text;
 };
 
 static void reader_free(void *object)
@@ -38,6 +38,7 @@ static void reader_free(void *object)
     struct reply_reader *r = object;
     arena_deinit(&r->scratch);
     buf_deinit(&r->held);
+    free_text_deinit(&r->free_text);
 }
 
 struct reply_reader *anthropic_reader_new(struct arena *a, const struct reader_options *o,
@@ -165,16 +166,6 @@ static enum chat_block_type block_type_of(struct json type)
     return span_ends(json_str(type), SPAN("_tool_result")) ? CHAT_SERVER_TOOL_RESULT : CHAT_OTHER;
 }
 
-static bool is_custom_tool(const struct reply_reader *r, struct chat_text name)
-{
-    /* In Anthropic's own requests "custom" is the ordinary tool, and read as such. */
-    const struct chat_tool *t = r->request ? r->request->tools : NULL;
-    for (; t; t = t->next)
-        if (span_is(t->wire_type, "custom") && text_eq(t->name, name))
-            return true;
-    return false;
-}
-
 /* Opens the block; false when it is none. */
 static bool open_block(struct reply_reader *r, struct json block)
 {
@@ -183,7 +174,7 @@ static bool open_block(struct reply_reader *r, struct json block)
         return false;
     r->block = block_type_of(type);
     r->stage = IN_BLOCK;
-    r->told_input = r->custom = r->held_plain = false;
+    r->told_input = r->custom = false;
     buf_reset(&r->held);
     struct chat_event e = {
         .type = CHAT_EV_BLOCK_START, .block_type = r->block, .raw = json_raw(block)};
@@ -192,7 +183,12 @@ static bool open_block(struct reply_reader *r, struct json block)
         r->seen_tool = true;
         e.id = text_of(json_get(block, "id"));
         e.name = text_of(json_get(block, "name"));
-        e.custom = r->custom = is_custom_tool(r, e.name);
+        /* In Anthropic's own requests "custom" is the ordinary tool, and read as such. */
+        e.custom = r->custom = free_text_tool(r->request, e.name) != NULL;
+        if (r->custom) {
+            free_text_deinit(&r->free_text);
+            free_text_init(&r->free_text);
+        }
         if (chat_text_empty(e.name) || chat_text_empty(e.id))
             return false; /* a call nobody could answer */
         break;
@@ -222,44 +218,39 @@ static bool has_input(const struct reply_reader *r)
     return r->block == CHAT_TOOL_USE || r->block == CHAT_SERVER_TOOL_USE;
 }
 
-/* The free text of a custom tool is told at once, when its JSON wrapping is complete. */
-static void tell_custom(struct reply_reader *r)
+/* What of a free-text tool's text is in this piece of its JSON. */
+static enum err tell_free_text(struct reply_reader *r, struct chat_text piece)
 {
-    struct json_doc doc;
-    struct span held =
-        text_plain(&r->scratch, (struct chat_text){buf_span(&r->held), !r->held_plain});
-    struct chat_text text = text_from_plain(held);
-    if (json_parse(&r->scratch, held, &json_limits_default, &doc, NULL) == ERR_OK &&
-        json_is(json_get(json_root(&doc), "input"), JSON_STRING))
-        text = text_of(json_get(json_root(&doc), "input"));
-    tell(r, &(struct chat_event){
-                .type = CHAT_EV_DELTA, .block_type = r->block, .text = text, .custom = true});
+    enum err e = free_text_feed(&r->free_text, piece, &piece);
+    if (e == ERR_OK && !chat_text_empty(piece))
+        tell_text(r, CHAT_EV_DELTA, piece);
+    return e;
 }
 
-static void close_block(struct reply_reader *r)
+static enum err close_block(struct reply_reader *r)
 {
-    if (r->custom)
-        tell_custom(r);
+    struct chat_text whole = text_from_plain(buf_span(&r->held));
+    enum err e = ERR_OK;
+    if (r->custom && !r->told_input)
+        e = tell_free_text(r, whole);
     else if (!r->told_input)
-        tell_text(r, CHAT_EV_DELTA, text_from_plain(buf_span(&r->held)));
+        tell_text(r, CHAT_EV_DELTA, whole);
+    if (r->custom)
+        tell_text(r, CHAT_EV_DELTA, free_text_end(&r->free_text, &r->scratch));
     tell_type(r, CHAT_EV_BLOCK_STOP);
     r->stage = BETWEEN;
     r->index++;
+    return e;
 }
 
-/* A piece of the open block's JSON text. A piece is never decoded: an escape may be cut in two. A
- * whole input (plain) gives way to pieces (escaped), should a server send both. */
+/* A piece of the open block's JSON text. A piece is never decoded: an escape may be cut in two. */
 static enum err take_input(struct reply_reader *r, struct chat_text piece)
 {
-    if (!r->custom) {
-        r->told_input = r->told_input || !chat_text_empty(piece);
-        tell_text(r, CHAT_EV_DELTA, piece);
-        return ERR_OK;
-    }
-    if (r->held_plain && piece.escaped)
-        buf_reset(&r->held);
-    r->held_plain = !piece.escaped;
-    return buf_add(&r->held, piece.at);
+    r->told_input = r->told_input || !chat_text_empty(piece);
+    if (r->custom)
+        return tell_free_text(r, piece);
+    tell_text(r, CHAT_EV_DELTA, piece);
+    return ERR_OK;
 }
 
 static void tell_citations(const struct reply_reader *r, struct json citations)
@@ -309,8 +300,6 @@ static enum err on_block_start(struct reply_reader *r, struct json v)
     struct json input = json_get(block, "input");
     if (has_input(r) && json_len(input) > 0) {
         /* Some servers put the whole input here and send no pieces; if pieces come, they are it. */
-        if (r->custom)
-            return take_input(r, text_from_plain(json_raw(input)));
         return buf_add(&r->held, json_raw(input));
     }
     return ERR_OK;
@@ -360,8 +349,7 @@ static enum err on_block_stop(struct reply_reader *r, struct json v)
 {
     if (r->stage != IN_BLOCK || !index_fits(r, v))
         return ERR_SYNTAX;
-    close_block(r);
-    return ERR_OK;
+    return close_block(r);
 }
 
 static enum err on_message_delta(struct reply_reader *r, struct json v)
@@ -465,8 +453,7 @@ static enum err read_whole_block(struct reply_reader *r, struct json block)
     enum err e = ERR_OK;
     if (has_input(r) && json_is(input, JSON_OBJECT))
         e = take_input(r, text_from_plain(json_raw(input)));
-    close_block(r);
-    return e;
+    return e == ERR_OK ? close_block(r) : e;
 }
 
 enum err anthropic_read_whole(struct reply_reader *r, struct span body)

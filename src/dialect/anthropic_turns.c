@@ -172,6 +172,8 @@ static enum err write_image(struct a_body *b, const struct chat_block *block)
     static const char *const known[] = {"image/png", "image/jpeg", "image/gif", "image/webp"};
     const struct chat_source *s = &block->source;
     const char *type = s->kind == CHAT_SOURCE_BASE64 ? media_sniff(s->data.at) : NULL;
+    if (!b->cap->images)
+        return refuse(b, "This target reads no images.");
     for (size_t i = 0; i < ARRAY_LEN(known) && !type; i++)
         if (s->kind == CHAT_SOURCE_BASE64 && text_is(s->media_type, known[i]))
             type = known[i];
@@ -273,14 +275,10 @@ static void write_tool_use(struct a_body *b, const struct chat_block *block)
     jw_key(&b->w, "name");
     jw_text(&b->w, block->name);
     jw_key(&b->w, "input");
-    if (block->custom) { /* free text: the argument write_free_text_schema names */
-        jw_object(&b->w);
-        jw_key(&b->w, "input");
-        jw_text(&b->w, block->input);
-        jw_object_end(&b->w);
-    } else if (!jw_tool_input(&b->w, b->a, block->input)) {
+    if (block->custom)
+        jw_raw(&b->w, free_text_wrap(b->a, block->input));
+    else if (!jw_tool_input(&b->w, b->a, block->input))
         b->out->has_unparsed_tool_input = true;
-    }
     write_cache_mark(b, block);
     jw_object_end(&b->w);
 }

@@ -143,20 +143,6 @@ static void write_usage(struct json_out *json, const struct chat_usage *u)
     jw_object_end(json);
 }
 
-static void merge_usage(struct chat_usage *to, const struct chat_usage *from)
-{
-    if (from->input >= 0)
-        to->input = from->input;
-    if (from->cache_read >= 0)
-        to->cache_read = from->cache_read;
-    if (from->cache_write >= 0)
-        to->cache_write = from->cache_write;
-    if (from->output >= 0)
-        to->output = from->output;
-    if (from->reasoning >= 0)
-        to->reasoning = from->reasoning;
-}
-
 /* ---- message ---- */
 
 /* Another provider's id is kept inside ours, so that it can be found in both logs. */
@@ -190,7 +176,7 @@ static void on_start(struct reply_writer *w, const struct chat_event *e)
     w->stage = BETWEEN;
     w->message_id = message_id(w, e->id);
     w->model = w->o.model.len > 0 ? text_raw(w->o.model) : text_copy(w->a, e->model);
-    merge_usage(&w->usage, &e->usage);
+    chat_usage_merge(&w->usage, &e->usage);
     if (!w->stream) {
         json_out_buf(&w->w, &w->content);
         jw_array(&w->w);
@@ -654,7 +640,7 @@ enum err anthropic_write_event(struct reply_writer *w, const struct chat_event *
     case CHAT_EV_ITEM_STOP:
         break;
     case CHAT_EV_USAGE:
-        merge_usage(&w->usage, &e->usage);
+        chat_usage_merge(&w->usage, &e->usage);
         break;
     case CHAT_EV_FINISH:
         on_finish(w, e);

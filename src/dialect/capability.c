@@ -6,14 +6,16 @@
  * that provider's most careful row: a feature not used costs less than a 400. Servers of open
  * models have one row per kind and two guesses by name.
  *
- * Dates: rows are as of October 2026, from protocols.md 1.6 (Claude), 2.4 (OpenAI), 3 (servers) and
- * 4.1 (prefill), which name their evidence; contexts and output limits from data/prices.tsv of
- * 2026-09-23. `source` says which. Contexts of open models are what their makers state
- * (data/models.tsv, 2026-10): a server may be given less, and then says so itself, but not more.
- * Those usually stretched with YaRN (Qwen 2.5 and 3) are left out: unknown is not checked. */
+ * Dates: rows are as of October 2026; contexts and output limits are from the providers' model and
+ * price pages of 2026-09-23. `source` says which, and is shown to people (docs/capabilities.md).
+ * Contexts of open models are what their makers state on the model cards of 2026-10: a server may
+ * be given less, and then says so itself, but not more. Those usually stretched with YaRN (Qwen 2.5
+ * and 3) are left out: unknown is not checked. */
 #include "dialect/capability.h"
 
 #include "base/span.h"
+
+#include <stdio.h>
 
 /* ---- words ---- */
 
@@ -25,6 +27,8 @@ static const char *const kind_names[TARGET_KIND_COUNT] = {
     [TARGET_LLAMA_CPP] = "llama.cpp",
     [TARGET_OLLAMA] = "ollama",
     [TARGET_MISTRAL] = "mistral",
+    [TARGET_AZURE_OPENAI] = "azure-openai",
+    [TARGET_GEMINI] = "gemini",
     [TARGET_BEDROCK] = "bedrock",
     [TARGET_VERTEX] = "vertex",
     [TARGET_STANDIN] = "standin",
@@ -210,6 +214,7 @@ static struct capability claude_preset(const struct name *n)
         .thinking_prompt = claude && (f & BUDGET) ? 29 : 0, /* 0 to 5 where it is adaptive only */
         .format_prompt = claude && (f & SCHEMA) ? 125 : 0,
         .single_digits = claude && (f & ADAPTIVE) && !(f & BUDGET), /* from Opus 4.7 on */
+        .claude_prompt = claude,
         .thinking_adaptive = f & ADAPTIVE,
         .thinking_budget = f & BUDGET,
         .thinking_off = f & OFF,
@@ -220,7 +225,8 @@ static struct capability claude_preset(const struct name *n)
         .prefill = f & PREFILL,
         .max_output = row->max_output,
         .context = row->context,
-        .source = row == &imitation ? "protocols.md 3, 2026-10" : "protocols.md 1.6, 2026-10",
+        .source = row == &imitation ? "servers that imitate Claude's API, 2026-10"
+                                    : "Anthropic: API reference, models overview, 2026-10",
     };
 }
 
@@ -232,7 +238,7 @@ static struct capability cloud_preset(const struct name *n, const char *version,
     c.image_urls = c.file_ids = false;
     c.body_version = version;
     c.stream_by_path = by_path;
-    c.source = "protocols.md 1.6 and 3.7, 2026-10";
+    c.source = "Anthropic: Claude on Amazon Bedrock and on Vertex AI, 2026-10";
     return c;
 }
 
@@ -245,6 +251,7 @@ enum openai_flag {
     STOPS = 8, /* takes stop although it reasons */
     HEARS = 16,
     RESPONSES = 32, /* not answered by /chat/completions */
+    TEXT = 64,      /* legacy: answered by /completions alone (OpenAI, "Deprecations") */
 };
 /* Sources of RESPONSES, read 2026-11-26. OpenAI's API description (the Python SDK's ResponsesModel)
  * names o1-pro, o3-pro, both deep-research, gpt-5-pro, gpt-5-codex, gpt-5.1-codex-max and
@@ -262,6 +269,9 @@ static const struct openai_row {
     int64_t max_output, context;
 } openai_rows[] = {
     {"gpt-3-5", 0, 0, 4096, 16385},
+    {"gpt-3-5-turbo-instruct", TEXT, 0, 4096, 4096},
+    {"davinci-002", TEXT, 0, 16384, 16384},
+    {"babbage-002", TEXT, 0, 16384, 16384},
     {"gpt-4", 0, 0, 4096, 8192},
     {"gpt-4-turbo", VISION, 0, 4096, 128000},
     {"gpt-4o", VISION | STRUCTURED, 0, 16384, 128000},
@@ -304,6 +314,14 @@ static const struct openai_row {
     {"", MODERN, LOW_HIGH, 0, 0}, /* newer than this table */
 };
 
+/* From GPT-5 on ("Function calling", custom tools; 2026-10); its chat models take no tools at all.
+ */
+static bool takes_free_text(struct span model, const struct openai_row *row)
+{
+    bool newer = row->prefix[0] == '\0' || name_starts(model, "gpt-6");
+    return newer || (name_starts(model, "gpt-5") && row->flags & REASONS);
+}
+
 static struct capability openai_preset(const struct name *n)
 {
     struct span rest = {n->at, n->len};
@@ -318,6 +336,7 @@ static struct capability openai_preset(const struct name *n)
     bool reasons = row->flags & REASONS;
     return (struct capability){
         .responses_only = row->flags & RESPONSES,
+        .text_completions = row->flags & TEXT,
         .max_completion_tokens = true,
         .developer_role = reasons,
         .sampling = !reasons,
@@ -333,6 +352,7 @@ static struct capability openai_preset(const struct name *n)
         .audio = row->flags & HEARS,
         .json_schema = row->flags & STRUCTURED,
         .json_strict = row->flags & STRUCTURED,
+        .custom_tools = takes_free_text(rest, row),
         .parallel_flag = true,
         .stream_options = true,
         .safety_identifier = true,
@@ -342,7 +362,81 @@ static struct capability openai_preset(const struct name *n)
         .mid_system = true,
         .max_output = row->max_output,
         .context = row->context,
-        .source = "protocols.md 2.4, prices.tsv 2026-09-23",
+        .source = "OpenAI: API reference 2026-11-26, model pages 2026-09-23",
+    };
+}
+
+/* The same models behind Azure's door, by a deployment's name, which need not be the model's. Files
+ * are another store's, and a PDF in a chat is refused. */
+static struct capability azure_preset(const struct name *n)
+{
+    struct capability c = openai_preset(n);
+    c.file_ids = c.pdf = c.safety_identifier = false;
+    c.source = "Microsoft: Azure OpenAI REST API 2026-10; OpenAI: model pages 2026-09-23";
+    return c;
+}
+
+/* ---- Gemini ---- */
+
+enum gemini_flag {
+    G_BUDGET = 1, /* thinkingBudget */
+    G_OFF = 2,    /* ... of 0 */
+    G_SIGNED = 4, /* Gemini 3: signed calls, a format beside tools, thinkingLevel */
+};
+
+/* Google, "Gemini thinking" and "Thought signatures", 2026-10; limits: prices.tsv. */
+static const struct gemini_row {
+    const char *prefix; /* behind "gemini-" */
+    uint32_t flags, efforts;
+    int64_t max_output, context;
+} gemini_rows[] = {
+    {"", G_SIGNED, BIT(EFFORT_LOW) | BIT(EFFORT_HIGH), 65536, 1000000},
+    {"3-pro", G_SIGNED, BIT(EFFORT_LOW) | BIT(EFFORT_HIGH), 65536, 1048576},
+    {"3-1-pro", G_SIGNED, LOW_HIGH, 65536, 1048580},
+    {"3-flash", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1048576},
+    {"3-1-flash-lite", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"3-5-flash", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"3-5-flash-lite", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"3-8-flash", G_SIGNED, BIT(EFFORT_MINIMAL) | LOW_HIGH, 65536, 1000000},
+    {"2-5-pro", G_BUDGET, 0, 65536, 1048576},
+    {"2-5-flash", G_BUDGET | G_OFF, 0, 65536, 1048576},
+    {"2-5-flash-lite", G_BUDGET | G_OFF, 0, 65536, 1000000},
+    {"2-0", 0, 0, 8192, 1048576},
+};
+
+static struct capability gemini_preset(const struct name *n)
+{
+    struct span name = {n->at, n->len};
+    ssize_t at = span_search(name, SPAN("gemini-"));
+    struct span rest = at < 0 ? span_take(name, 0) : span_drop(name, (size_t)at + 7);
+    const struct gemini_row *row = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(gemini_rows); i++)
+        if (name_starts(rest, gemini_rows[i].prefix) &&
+            (!row || strlen(gemini_rows[i].prefix) > strlen(row->prefix)))
+            row = &gemini_rows[i];
+    assert(row); /* the empty prefix fits everything */
+    return (struct capability){
+        .sampling = true,
+        .top_k = true,
+        .top_p_with_temperature = true,
+        .stop = true,
+        .stop_max = 5,
+        .reasoning_effort = row->efforts != 0,
+        .efforts = row->efforts,
+        .thinking_budget = row->flags & G_BUDGET,
+        .thinking_off = row->flags & G_OFF,
+        .signed_calls = row->flags & G_SIGNED,
+        .json_with_tools = row->flags & G_SIGNED,
+        .images = true,
+        .pdf = true,
+        .audio = true,
+        .json_schema = true,
+        .tool_name_max = 64,
+        .forced_tool = true,
+        .forced_tool_with_thinking = true,
+        .max_output = row->max_output,
+        .context = row->context,
+        .source = "Google: Gemini API reference 2026-10, model pages 2026-09-23",
     };
 }
 
@@ -436,38 +530,38 @@ static struct capability open_preset(const struct name *n)
         .forced_tool = true,
         .forced_tool_with_thinking = true,
         .context = open_context(n),
-        .source = "protocols.md 3, 2026-10; models.tsv 2026-10",
+        .source = "what such servers share, model cards, 2026-10",
     };
 }
 
 static struct capability vllm_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
-    c.source = "protocols.md 3.2, models.tsv, 2026-10";
+    c.source = "vLLM: OpenAI-compatible server; model cards, 2026-10";
     return c;
 }
 
 static struct capability llama_cpp_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.top_k = c.prefill = c.reasoning_replay = true;
+    c.top_k = c.prefill = c.reasoning_replay = c.text_completions = true;
     c.stop_max = 0;
     c.image_urls = c.images;
-    c.source = "protocols.md 3.3, models.tsv, 2026-10";
+    c.source = "llama.cpp: server README; model cards, 2026-10";
     return c;
 }
 
 static struct capability ollama_preset(const struct name *n)
 {
     struct capability c = open_preset(n);
-    c.prefill = true;
+    c.prefill = c.text_completions = true;
     c.parallel_flag = false;
     c.context = 0;        /* what fits its card, from 4096 on: only its operator knows */
     c.cuts_prompt = true; /* protocols.md 3.4 */
-    c.source = "protocols.md 3.4, 2026-10";
+    c.source = "Ollama: OpenAI compatibility, 2026-10";
     return c;
 }
 
@@ -498,8 +592,78 @@ static struct capability mistral_preset(const struct name *n)
         c.max_output = mistral_rows[i].max_output;
     }
     c.stream_options = false; /* usage comes unasked, and unknown fields are refused */
-    c.source = "protocols.md 3.5, prices.tsv 2026-09-23, models.tsv 2026-10";
+    c.source = "Mistral: API reference, model cards, 2026-10; model pages 2026-09-23";
     return c;
+}
+
+/* ---- Bedrock ---- */
+
+/* Does a profile's ARN say what is behind it? */
+static bool is_opaque_arn(const struct name *n)
+{
+    return name_starts((struct span){n->at, n->len}, "arn-aws") &&
+           (name_holds(n, "application-inference-profile") ||
+            !(name_holds(n, "inference-profile/") || name_holds(n, "foundation-model/") ||
+              name_holds(n, "-sagemaker-")));
+}
+
+/* Contexts: prices.tsv, and AWS's pages of the models. max_output: Nova's user guide; Meta's and
+ * Mistral's inference parameters (max_gen_len, max_tokens). Read 2026-11-26. */
+static const struct bedrock_row {
+    const char *part; /* anywhere in the name; the first that matches counts */
+    int64_t context, max_output;
+} bedrock_rows[] = {
+    {"nova-2-lite", 1000000, 64000}, {"nova-premier", 1000000, 10000},
+    {"nova-pro", 300000, 10000},     {"nova-lite", 300000, 10000},
+    {"nova-micro", 128000, 10000},   {"llama4", 0, 8192},
+    {"llama3-", 128000, 2048},       {"mistral-7b", 32000, 8192},
+    {"mixtral", 32000, 4096},        {"mistral-large-24", 128000, 8192},
+    {"deepseek-r1", 128000, 32768},  {"gpt-oss", 128000, 0},
+};
+
+static void take_bedrock_row(struct capability *c, const struct name *n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(bedrock_rows); i++) {
+        if (!name_holds(n, bedrock_rows[i].part))
+            continue;
+        c->context = bedrock_rows[i].context;
+        c->max_output = bedrock_rows[i].max_output;
+        return;
+    }
+}
+
+/* Models of Bedrock that are not Claude (AWS, "Supported models and model features" and "Converse",
+ * read 2026-11-26). That Llama streams no tool calls is what AWS says; a forced tool is known of
+ * Nova and gpt-oss, a schema of Mistral Large 3 (both recorded). */
+static struct capability converse_preset(const struct name *n)
+{
+    struct capability c = open_preset(n);
+    bool nova = name_holds(n, "nova"), nova_2 = name_holds(n, "nova-2");
+    bool gpt_oss = name_holds(n, "gpt-oss");
+    c.converse = true;
+    c.images =
+        c.images || (nova && !name_holds(n, "nova-micro")) || name_holds(n, "mistral-large-3");
+    c.pdf = nova && !name_holds(n, "nova-micro");
+    c.rich_results = c.top_k = nova;
+    c.stop = !gpt_oss; /* refused; the reader of the answer cuts */
+    c.whole_tools = name_holds(n, "llama");
+    c.forced_tool = nova || gpt_oss;
+    c.json_schema = name_holds(n, "mistral-large-3");
+    c.parallel_flag = c.stream_options = false;
+    c.reasoning_config = nova_2;
+    c.reasoning_effort = nova_2 || gpt_oss;
+    if (nova_2) /* high would forbid a limit of tokens */
+        c.efforts = BIT(EFFORT_NONE) | BIT(EFFORT_LOW) | BIT(EFFORT_MEDIUM);
+    take_bedrock_row(&c, n);
+    c.source = "AWS: Converse, inference parameters of its models, 2026-11";
+    return c;
+}
+
+static struct capability bedrock_preset(const struct name *n)
+{
+    if (name_holds(n, "claude") || is_opaque_arn(n))
+        return cloud_preset(n, "bedrock-2023-05-31", true);
+    return converse_preset(n);
 }
 
 static struct capability compatible_preset(const struct name *n)
@@ -559,8 +723,12 @@ struct capability capability_preset(enum target_kind kind, struct span model)
         return ollama_preset(&n);
     case TARGET_MISTRAL:
         return mistral_preset(&n);
+    case TARGET_AZURE_OPENAI:
+        return azure_preset(&n);
+    case TARGET_GEMINI:
+        return gemini_preset(&n);
     case TARGET_BEDROCK:
-        return cloud_preset(&n, "bedrock-2023-05-31", true);
+        return bedrock_preset(&n);
     case TARGET_VERTEX:
         return cloud_preset(&n, "vertex-2023-10-16", false);
     case TARGET_STANDIN:
@@ -571,4 +739,111 @@ struct capability capability_preset(enum target_kind kind, struct span model)
         break;
     }
     return compatible_preset(&n);
+}
+
+/* ---- hosts of many models ---- */
+
+/* DeepSeek's own API: text only, no JSON Schema; past thinking must come back with tool calls. */
+static void deepseek_host(struct capability *c, const struct name *n)
+{
+    c->images = c->image_urls = c->json_schema = false;
+    c->reasoning_replay = true;
+    c->stop_max = 16;
+    if (name_holds(n, "v4")) {
+        c->context = 1000000;
+        c->max_output = 384000;
+    }
+}
+
+/* Groq refuses reasoning in past messages, whoever's model it is, and goes on with a last
+ * assistant message. */
+static void groq_host(struct capability *c, const struct name *n)
+{
+    static const struct {
+        const char *part;
+        int64_t max_output;
+    } rows[] = {
+        {"gpt-oss", 65536},   {"llama-3-3-70b", 32768}, {"llama-3-1-8b", 131072},
+        {"qwen3-32b", 40960}, {"kimi-k2", 0},
+    };
+    c->reasoning_replay = false;
+    c->prefill = true;
+    c->images = c->image_urls = looks_multimodal(n);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!name_holds(n, rows[i].part))
+            continue;
+        c->context = 131072;
+        c->max_output = rows[i].max_output;
+    }
+}
+
+/* OpenRouter reads a PDF itself where the model cannot, and knows top_k. Who goes on with a last
+ * assistant message is each model's matter: it is asked for in words. */
+static void openrouter_host(struct capability *c, const struct name *n)
+{
+    (void)n;
+    c->pdf = c->top_k = true;
+}
+
+static bool is_below(struct span host, struct span domain)
+{
+    if (host.len < domain.len)
+        return false;
+    size_t before = host.len - domain.len;
+    return span_ieq(span_drop(host, before), domain) && (before == 0 || host.at[before - 1] == '.');
+}
+
+bool capability_at_host(struct capability *c, struct span host, struct span model)
+{
+    static const struct {
+        const char *domain;
+        void (*know)(struct capability *c, const struct name *n);
+        const char *source;
+    } hosts[] = {
+        {"deepseek.com", deepseek_host, "DeepSeek: API reference 2026-10, prices 2026-09-23"},
+        {"groq.com", groq_host, "Groq: API reference 2026-10, model pages 2026-09-23"},
+        {"openrouter.ai", openrouter_host, "OpenRouter: API reference, 2026-10"},
+    };
+    struct name n = normal_name(model);
+    ssize_t colon = span_find(host, ':');
+    host = colon < 0 ? host : span_take(host, (size_t)colon);
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        if (!is_below(host, span_from(hosts[i].domain)))
+            continue;
+        hosts[i].know(c, &n);
+        c->source = hosts[i].source;
+        return true;
+    }
+    return false;
+}
+
+/* ---- the tables, for people ---- */
+
+bool capability_known(enum target_kind kind, size_t i, char out[CAPABILITY_NAME_MAX])
+{
+    const char *stem = "", *name = NULL;
+    switch (kind) {
+    case TARGET_ANTHROPIC:
+        stem = "claude-";
+        name = i < ARRAY_LEN(claude_rows) ? claude_rows[i].prefix : NULL;
+        break;
+    case TARGET_OPENAI:
+        name = i < ARRAY_LEN(openai_rows) ? openai_rows[i].prefix : NULL;
+        break;
+    case TARGET_GEMINI:
+        stem = "gemini-";
+        name = i < ARRAY_LEN(gemini_rows) ? gemini_rows[i].prefix : NULL;
+        break;
+    case TARGET_MISTRAL:
+        name = i < ARRAY_LEN(mistral_rows) ? mistral_rows[i].prefix : NULL;
+        break;
+    case TARGET_VLLM:
+        name = i < ARRAY_LEN(open_rows) ? open_rows[i].part : NULL;
+        break;
+    default:
+        break;
+    }
+    if (name)
+        (void)snprintf(out, CAPABILITY_NAME_MAX, "%s%s", stem, name);
+    return name != NULL;
 }

@@ -13,6 +13,8 @@ enum target_kind {
     TARGET_LLAMA_CPP,
     TARGET_OLLAMA,
     TARGET_MISTRAL,
+    TARGET_AZURE_OPENAI,
+    TARGET_GEMINI,
     TARGET_BEDROCK,
     TARGET_VERTEX,
     TARGET_STANDIN,
@@ -43,6 +45,7 @@ enum effort effort_fit(uint32_t efforts, enum effort wanted);
 struct capability {
     /* OpenAI-chat side */
     bool responses_only;        /* answered by /responses, not by /chat/completions */
+    bool text_completions;      /* answered by /completions, too, or alone */
     bool max_completion_tokens; /* says max_completion_tokens instead of max_tokens */
     bool developer_role;        /* system texts go as role developer */
     bool sampling;              /* temperature / top_p accepted */
@@ -57,20 +60,34 @@ struct capability {
     bool file_ids;
     bool json_schema;   /* response_format json_schema / output_config.format */
     bool json_strict;   /* `strict` understood in tools and formats */
+    bool custom_tools;  /* takes free-text tools as such; else they become functions */
     bool parallel_flag; /* parallel_tool_calls understood */
     bool stream_options;
     bool safety_identifier; /* user id goes as safety_identifier, else user */
     bool tool_id_nine;      /* Mistral: tool ids are nine characters of [a-zA-Z0-9] */
     uint32_t tool_name_max;
+    /* Gemini side; thinking_budget and thinking_off, reasoning_effort and efforts hold there, too
+     */
+    bool signed_calls;    /* refuses the first call of a turn without a thought signature */
+    bool json_with_tools; /* takes an output format and tools in one request */
     /* Anthropic side */
     bool thinking_adaptive, thinking_budget, thinking_off, forced_tool_with_thinking, effort,
         top_p_with_temperature;
     const char *body_version; /* Messages in a cloud: the body names no model, but this as
                                  anthropic_version; NULL: Claude's own API */
     bool stream_by_path;      /* ... and whether to stream is told by the path, too */
-    bool forced_tool;         /* tool_choice any / required / named accepted at all */
-    bool mid_system;          /* role system inside messages */
-    bool prefill;             /* a last assistant message is continued */
+    /* Bedrock's other models */
+    bool converse;         /* spoken to in Converse, not in Messages */
+    bool rich_results;     /* a tool's result holds images, and says that it failed */
+    bool whole_tools;      /* takes tools only where a whole answer is asked for */
+    bool reasoning_config; /* effort is said by Nova's reasoningConfig */
+    /* Any side */
+    bool forced_tool;   /* tool_choice any / required / named accepted at all */
+    bool mid_system;    /* role system inside messages */
+    bool prefill;       /* a last assistant message is continued */
+    /* Lacks that no preset knows of, but a probe may find (probed.h). */
+    bool no_stream; /* asked to stream it answers whole, or does not end its streams */
+    bool no_tools;  /* tools are refused, or never called */
     int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
                            unknown */
     int64_t context;    /* tokens; 0 unknown */
@@ -79,7 +96,8 @@ struct capability {
     int64_t forced_tool_prompt; /* ... where one must be called; 0 = the same */
     int64_t thinking_prompt;    /* where it is to think */
     int64_t format_prompt;      /* around a JSON Schema for the answer */
-    bool single_digits; /* its tokenizer takes each digit, and the blank before, by itself */
+    bool single_digits;         /* its tokenizer takes each digit by itself */
+    bool claude_prompt; /* Claude's frame around messages, and the blank before a digit counts */
     bool cuts_prompt;   /* a prompt longer than the context is cut without a word */
     const char *source; /* where the preset is from, with its date */
 };
@@ -87,6 +105,16 @@ struct capability {
 /* The preset for a kind and a model name (plain text). Never fails: unknown models get the kind's
  * defaults. */
 struct capability capability_preset(enum target_kind kind, struct span model);
+
+/* What is known of a host that serves many models in OpenAI's words, for kind openai-compatible:
+ * changes *c. host: plain, with or without a port. False: nothing is known of it. */
+bool capability_at_host(struct capability *c, struct span host, struct span model);
+
+#define CAPABILITY_NAME_MAX 64
+/* The i-th model that is known by name at this kind, as presets are looked up: '-' for '.', and the
+ * beginning of longer names (kind vllm: any part of them). One may stand for all others: "gemini-".
+ * False: there is no such. */
+bool capability_known(enum target_kind kind, size_t i, char out[CAPABILITY_NAME_MAX]);
 
 /* The vocabulary of x-hotspare-lossy. */
 #define LOSSY_CACHE_CONTROL "cache_control"

@@ -1,5 +1,6 @@
 /* Legacy text completions (/v1/completions) as a door: a text prompt becomes one user message, and
- * what a chat-speaking target answers comes back as `text`.
+ * what a chat-speaking target answers comes back as `text`. A target that has this door itself
+ * (capability.text_completions) gets the body as it is, and all of it means what it says there.
  *
  * Only what that can honestly mean is accepted. Token prompts, several prompts, suffix, echo and
  * best_of need a completion engine and are refused by name; logprobs are left out and said. */

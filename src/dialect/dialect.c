@@ -262,3 +262,12 @@ bool dialect_beta_has_fallback(struct span value)
             return true;
     return false;
 }
+
+bool dialect_has_tools(const struct chat_request *r)
+{
+    for (const struct chat_message *m = r->messages; m && !r->tools; m = m->next)
+        for (const struct chat_block *b = m->blocks; b; b = b->next)
+            if (b->type == CHAT_TOOL_USE || b->type == CHAT_TOOL_RESULT)
+                return true;
+    return r->tools != NULL;
+}

@@ -14,10 +14,13 @@ enum dialect_id {
     DIALECT_ANTHROPIC,
     DIALECT_OPENAI_CHAT,
     DIALECT_COMPLETIONS,
+    DIALECT_GEMINI, /* upstream only */
     DIALECT_COMPLETE,
     DIALECT_COUNT_TOKENS,
     DIALECT_EMBEDDINGS,
     DIALECT_OPENAI_RESPONSES,
+    DIALECT_BEDROCK_CONVERSE,
+    DIALECT_OLLAMA,
     DIALECT_COUNT
 };
 
@@ -77,6 +80,7 @@ struct dialect {
     enum dialect_id id;
     bool claude_api;     /* of Anthropic's API: its statuses (529) and its request-id */
     bool model_optional; /* a request may leave its model out */
+    bool lines;          /* streams are lines of JSON (http/ndjson.h), not server-sent events */
     bool says_again;  /* the last event repeats all: a writer that takes over must be told it all */
     const char *name; /* "anthropic-messages", "openai-chat", "openai-responses" ... */
     const char *path; /* below the base URL: "/v1/messages", "/chat/completions" */
@@ -126,6 +130,9 @@ struct dialect {
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_openai_chat;
 extern const struct dialect dialect_openai_responses;
+extern const struct dialect dialect_ollama;           /* upstream only, and so is: */
+extern const struct dialect dialect_bedrock_converse; /* upstream only: no door has its functions */
+extern const struct dialect dialect_gemini;           /* no door: those of its functions are NULL */
 extern const struct dialect
     dialect_completions; /* legacy text completions: door; upstream is chat's */
 extern const struct dialect
@@ -159,6 +166,8 @@ void dialect_pass_to_cloud(const struct json_doc *doc, const struct capability *
  * takes the thinking out and leaves the rest as it was. */
 /* Begins such a signature: a body without it has none. */
 #define DIALECT_STANDIN_MARK "hotspare1."
+/* Begins one that carries a thought signature of Gemini's, which Gemini checks. */
+#define DIALECT_GEMINI_MARK DIALECT_STANDIN_MARK "gemini."
 bool dialect_has_standin_thinking(const struct chat_request *r);
 
 /* The request without any thinking in its history up to and with `last` (NULL: all of it), and with
@@ -179,6 +188,9 @@ struct span dialect_thinking_mark(const struct chat_block *block);
 struct span dialect_fallback_block(struct arena *a, struct span from, struct span to);
 /* Does this value of an anthropic-beta header ask for such blocks (server-side-fallback-...)? */
 bool dialect_beta_has_fallback(struct span value);
+
+/* Tools are defined, or the history holds calls or results of some. */
+bool dialect_has_tools(const struct chat_request *r);
 
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);

@@ -19,6 +19,9 @@ struct span text_plain(struct arena *a, struct chat_text t);
 bool text_is(struct chat_text t, const char *plain);
 bool text_eq(struct chat_text x, struct chat_text y);
 bool text_blank(struct chat_text t); /* nothing but white space, or nothing */
+/* One character of escaped content at *i, as UTF-8 (or one byte of it). Returns its length; 0: cut
+ * off. The escapes are whole and valid but for a pair of surrogates, which two pieces may share. */
+size_t text_next_char(struct span s, size_t *i, char out[4]);
 /* Without the white space at its end; an escaped text may end in \n as two bytes. */
 struct chat_text text_rtrim(struct chat_text t);
 static inline struct chat_text text_raw(struct span content)
@@ -59,6 +62,37 @@ enum tool_input tool_input_json(struct arena *a, struct chat_text input, struct 
 /* Writes the input as a JSON value: the object, {}, or wrapped. Returns false when it was wrapped.
  */
 bool jw_tool_input(struct json_out *w, struct arena *a, struct chat_text input);
+
+/* ---- free-text tools, as functions (free_text.c) ---- */
+
+#define FREE_TEXT_MAX ((size_t)8 << 20) /* bytes of one call */
+#define FREE_TEXT_SCHEMA                                                                           \
+    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"                       \
+    "\"required\":[\"input\"],\"additionalProperties\":false}"
+
+bool tool_is_free_text(const struct chat_tool *t);
+/* The free-text tool of this name that was asked for; NULL: none. r may be NULL. */
+const struct chat_tool *free_text_tool(const struct chat_request *r, struct chat_text name);
+/* What it is for, with the grammar in words. */
+struct chat_text free_text_description(struct arena *a, const struct chat_tool *t);
+/* {"input": text}, in `a`. */
+struct span free_text_wrap(struct arena *a, struct chat_text input);
+
+struct free_text { /* unwraps one call; embed it */
+    int state;
+    size_t matched;       /* of what stands before the text */
+    struct buf held, out; /* held: what is not (yet) known to be the text */
+    char escape[6], half[6];
+    size_t escape_len, half_len;
+};
+void free_text_init(struct free_text *f);
+void free_text_deinit(struct free_text *f);
+/* A piece of the call's JSON, as chat_block.input has it. *out: what of the text is new, valid
+ * until the next call; may be empty. */
+MUST_USE enum err free_text_feed(struct free_text *f, struct chat_text piece,
+                                 struct chat_text *out);
+/* No piece will come: what was not in the usual form, in `a`; usually empty. */
+struct chat_text free_text_end(struct free_text *f, struct arena *a);
 
 /* An id of [a-zA-Z0-9_-]+: itself when it fits, else "toolu_" and a hash of its decoded bytes, the
  * same for the same id everywhere. */

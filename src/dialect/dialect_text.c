@@ -65,6 +65,58 @@ static bool is_blank_escape(char c)
     return c == 'n' || c == 't' || c == 'r' || c == 'f';
 }
 
+static unsigned hex4(const char *at)
+{
+    unsigned v = 0;
+    for (size_t i = 0; i < 4; i++) {
+        unsigned c = (unsigned char)at[i];
+        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return v;
+}
+
+static size_t utf8_of(unsigned code, char out[4])
+{
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(len == 1 ? code : (lead[len] | code));
+    return len;
+}
+
+size_t text_next_char(struct span s, size_t *i, char out[4])
+{
+    const char *at = s.at + *i;
+    size_t left = s.len - *i;
+    if (*at != '\\') {
+        out[0] = *at;
+        *i += 1;
+        return 1;
+    }
+    if (left < 2 || (at[1] == 'u' && left < 6))
+        return 0;
+    if (at[1] != 'u') {
+        static const char from[] = "nrtbf", to[] = "\n\r\t\b\f";
+        const char *known = strchr(from, at[1]);
+        out[0] = known ? to[known - from] : at[1];
+        *i += 2;
+        return 1;
+    }
+    unsigned code = hex4(at + 2);
+    size_t used = 6;
+    if (code >= 0xd800 && code < 0xdc00) {
+        if (left == 6)
+            return 0;
+        if (left >= 12 && at[6] == '\\' && at[7] == 'u') {
+            code = 0x10000 + ((code - 0xd800) << 10) + (hex4(at + 8) & 0x3ff);
+            used = 12;
+        }
+    }
+    *i += used;
+    return utf8_of(code, out);
+}
+
 bool text_blank(struct chat_text t)
 {
     const char *at = t.at.at;

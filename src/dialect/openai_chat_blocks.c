@@ -71,10 +71,25 @@ void oc_json_scan(struct oc_json_scan *s, struct chat_text piece)
 
 /* ---- opening and closing ---- */
 
+static void tell_delta(struct oc_blocks *b, struct chat_text piece)
+{
+    if (piece.at.len)
+        tell(b, &(struct chat_event){.type = CHAT_EV_DELTA, .block_type = b->type, .text = piece});
+}
+
+static void delta(struct oc_blocks *b, struct chat_text piece)
+{
+    if (b->current && b->current->wrapped)
+        b->failed = free_text_feed(&b->current->unwrapped, piece, &piece) != ERR_OK || b->failed;
+    tell_delta(b, piece);
+}
+
 static void close_block(struct oc_blocks *b)
 {
     if (!b->open)
         return;
+    if (b->current && b->current->wrapped)
+        tell_delta(b, free_text_end(&b->current->unwrapped, b->a));
     if (b->current)
         b->current->state = OC_PART_CLOSED;
     b->current = NULL;
@@ -93,9 +108,13 @@ static void open_block(struct oc_blocks *b, enum chat_block_type type, struct oc
     struct chat_event e = {.type = CHAT_EV_BLOCK_START, .block_type = type};
     if (part) {
         part->state = OC_PART_OPEN;
+        if (!part->custom && free_text_tool(b->request, part->name)) {
+            part->wrapped = true;
+            free_text_init(&part->unwrapped);
+        }
         e.id = part->id;
         e.name = part->name;
-        e.custom = part->custom;
+        e.custom = part->custom || part->wrapped;
     } else {
         e.id = b->next_id;
         b->next_id = (struct chat_text){0};
@@ -103,12 +122,6 @@ static void open_block(struct oc_blocks *b, enum chat_block_type type, struct oc
     b->any_call = b->any_call || type == CHAT_TOOL_USE;
     b->any_refusal = b->any_refusal || type == CHAT_REFUSAL;
     tell(b, &e);
-}
-
-static void delta(struct oc_blocks *b, struct chat_text piece)
-{
-    if (piece.at.len)
-        tell(b, &(struct chat_event){.type = CHAT_EV_DELTA, .block_type = b->type, .text = piece});
 }
 
 static bool must_wait(const struct oc_blocks *b)
@@ -174,68 +187,13 @@ static enum err put_piece(struct oc_blocks *b, enum chat_block_type type, struct
 
 enum match { MATCH_NO, MATCH_PARTIAL, MATCH_FULL };
 
-static unsigned hex4(const char *at)
-{
-    unsigned v = 0;
-    for (size_t i = 0; i < 4; i++) {
-        unsigned c = (unsigned char)at[i];
-        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return v;
-}
-
-static size_t utf8_of(unsigned code, char out[4])
-{
-    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    for (size_t i = len; i-- > 1; code >>= 6)
-        out[i] = (char)(0x80 | (code & 0x3f));
-    out[0] = (char)(len == 1 ? code : (lead[len] | code));
-    return len;
-}
-
-/* One character of JSON string content at *i, as UTF-8 (or one byte of it). Returns its length; 0:
- * cut off. The escapes are whole and valid but for a pair of surrogates, which two pieces may
- * share. */
-static size_t next_char(struct span s, size_t *i, char out[4])
-{
-    const char *at = s.at + *i;
-    size_t left = s.len - *i;
-    if (*at != '\\') {
-        out[0] = *at;
-        *i += 1;
-        return 1;
-    }
-    if (left < 2 || (at[1] == 'u' && left < 6))
-        return 0;
-    if (at[1] != 'u') {
-        static const char from[] = "nrtbf", to[] = "\n\r\t\b\f";
-        const char *known = strchr(from, at[1]);
-        out[0] = known ? to[known - from] : at[1];
-        *i += 2;
-        return 1;
-    }
-    unsigned code = hex4(at + 2);
-    size_t used = 6;
-    if (code >= 0xd800 && code < 0xdc00) {
-        if (left == 6)
-            return 0;
-        if (left >= 12 && at[6] == '\\' && at[7] == 'u') {
-            code = 0x10000 + ((code - 0xd800) << 10) + (hex4(at + 8) & 0x3ff);
-            used = 12;
-        }
-    }
-    *i += used;
-    return utf8_of(code, out);
-}
-
 /* Does `stop` (plain) stand in `s` (escaped content) at `i`? *end: behind it. */
 static enum match match_at(struct span s, size_t i, struct span stop, size_t *end)
 {
     size_t done = 0;
     while (done < stop.len) {
         char c[4];
-        size_t n = i < s.len ? next_char(s, &i, c) : 0;
+        size_t n = i < s.len ? text_next_char(s, &i, c) : 0;
         if (n == 0)
             return MATCH_PARTIAL;
         if (n > stop.len - done || memcmp(c, stop.at + done, n) != 0)
@@ -260,7 +218,7 @@ static enum match find_stop(struct oc_blocks *b, struct span s, size_t *at)
             return m;
         }
         char c[4];
-        if (next_char(s, &i, c) == 0)
+        if (text_next_char(s, &i, c) == 0)
             break;
     }
     *at = s.len;
@@ -351,8 +309,10 @@ void oc_blocks_init(struct oc_blocks *b, struct arena *a, const struct chat_requ
 void oc_blocks_deinit(struct oc_blocks *b)
 {
     buf_deinit(&b->tail);
-    for (struct oc_part *p = b->parts; p; p = p->next)
+    for (struct oc_part *p = b->parts; p; p = p->next) {
         buf_deinit(&p->held);
+        free_text_deinit(&p->unwrapped);
+    }
 }
 
 enum err oc_blocks_text(struct oc_blocks *b, enum chat_block_type type, struct chat_text piece)
@@ -384,6 +344,19 @@ enum err oc_blocks_end(struct oc_blocks *b)
     if (e == ERR_OK && !must_wait(b))
         close_block(b);
     return e;
+}
+
+enum err oc_blocks_sign(struct oc_blocks *b, struct chat_text signature)
+{
+    enum err e = b->cut ? ERR_OK : settle_text(b);
+    if (e != ERR_OK || b->cut || must_wait(b))
+        return e;
+    if (!b->open || b->type != CHAT_THINKING)
+        open_block(b, CHAT_THINKING, NULL);
+    tell(b, &(struct chat_event){
+                .type = CHAT_EV_SIGNATURE, .block_type = CHAT_THINKING, .text = signature});
+    close_block(b);
+    return ERR_OK;
 }
 
 /* The call a piece belongs to: by index; without one by id; without both the latest. A reused index
@@ -441,7 +414,7 @@ enum err oc_blocks_input(struct oc_blocks *b, struct oc_part *p, struct chat_tex
     }
     if (e == ERR_OK)
         pump(b);
-    return e;
+    return e == ERR_OK && b->failed ? ERR_LIMIT : e;
 }
 
 enum err oc_blocks_finish(struct oc_blocks *b)

@@ -94,7 +94,10 @@ void oc_put_schema(struct oc_writing *c, struct span schema)
 
 /* Anthropic's typed tools that the client runs: the model there knows them by heart, other models
  * get them as functions. */
-static const struct oc_typed_tool typed_tools[] = {
+static const struct typed_tool {
+    const char *type; /* beginning of the versioned type */
+    const char *name, *description, *schema;
+} typed_tools[] = {
     {"bash_", "bash", "Runs a command in a persistent bash session and returns its output.",
      "{\"type\":\"object\",\"properties\":{"
      "\"command\":{\"type\":\"string\",\"description\":\"The bash command to run. Required unless "
@@ -135,12 +138,46 @@ static const struct oc_typed_tool typed_tools[] = {
      "\"new_path\":{\"type\":\"string\"}},\"required\":[\"command\"]}"},
 };
 
-const struct oc_typed_tool *oc_typed_tool(struct span wire_type)
+static const struct typed_tool *typed_tool(struct span wire_type)
 {
     for (size_t i = 0; i < ARRAY_LEN(typed_tools); i++)
         if (span_starts(wire_type, span_from(typed_tools[i].type)))
             return &typed_tools[i];
     return NULL;
+}
+
+bool oc_stays_free_text(const struct oc_writing *c, const struct chat_tool *t)
+{
+    return c->cap->custom_tools && tool_is_free_text(t);
+}
+
+bool oc_function_of(struct oc_writing *c, const struct chat_tool *t, struct oc_function *out)
+{
+    const struct typed_tool *typed = typed_tool(t->wire_type);
+    *out = (struct oc_function){t->name, t->description, t->schema, t->strict};
+    if (tool_is_free_text(t)) {
+        out->description = free_text_description(c->a, t);
+        out->schema = SPAN(FREE_TEXT_SCHEMA);
+        if (!chat_text_empty(t->grammar))
+            lossy(c, LOSSY_STRICT); /* nothing holds the model to it */
+        return true;
+    }
+    if (!typed)
+        return t->wire_type.len == 0 || t->schema.len > 0;
+    if (chat_text_empty(t->name))
+        out->name = text_from_plain(span_from(typed->name));
+    out->description = text_from_plain(span_from(typed->description));
+    out->schema = span_from(typed->schema);
+    out->strict = CHAT_UNSET;
+    return true;
+}
+
+enum err oc_refuse_tool(struct oc_writing *c, const struct chat_tool *t)
+{
+    return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("tools"),
+                   "This target cannot be given a tool of type %.*s: its schema is known to "
+                   "its provider only.",
+                   SPAN_FMT(t->wire_type));
 }
 
 void oc_put_tool_name(struct oc_writing *c, struct chat_text name)
@@ -151,8 +188,25 @@ void oc_put_tool_name(struct oc_writing *c, struct chat_text name)
     jw_text(&c->w, fits);
 }
 
-static void put_function(struct oc_writing *c, struct chat_text name, struct chat_text description,
-                         struct span schema, enum chat_tri strict)
+void oc_put_free_text(struct oc_writing *c, const struct chat_tool *t)
+{
+    jw_key(&c->w, "name");
+    oc_put_tool_name(c, t->name);
+    if (chat_text_empty(t->description))
+        return;
+    jw_key(&c->w, "description");
+    jw_text(&c->w, t->description);
+}
+
+void oc_put_grammar(struct oc_writing *c, const struct chat_tool *t)
+{
+    jw_key(&c->w, "syntax");
+    jw_str_raw(&c->w, t->grammar_syntax);
+    jw_key(&c->w, "definition");
+    jw_text(&c->w, t->grammar);
+}
+
+static void put_function(struct oc_writing *c, const struct oc_function *f)
 {
     struct json_out *w = &c->w;
     jw_object(w);
@@ -161,18 +215,43 @@ static void put_function(struct oc_writing *c, struct chat_text name, struct cha
     jw_key(w, "function");
     jw_object(w);
     jw_key(w, "name");
-    oc_put_tool_name(c, name);
-    if (!chat_text_empty(description)) {
+    oc_put_tool_name(c, f->name);
+    if (!chat_text_empty(f->description)) {
         jw_key(w, "description");
-        jw_text(w, description);
+        jw_text(w, f->description);
     }
     jw_key(w, "parameters");
-    oc_put_schema(c, schema);
-    if (strict == CHAT_YES && c->cap->json_strict && oc_schema_is_strict(c, schema)) {
+    oc_put_schema(c, f->schema);
+    if (f->strict == CHAT_YES && c->cap->json_strict && oc_schema_is_strict(c, f->schema)) {
         jw_key(w, "strict");
         jw_bool(w, true);
-    } else if (strict == CHAT_YES) {
+    } else if (f->strict == CHAT_YES) {
         lossy(c, LOSSY_STRICT);
+    }
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
+/* Beside `format` of /responses this one has its grammar one object deeper. */
+static void put_custom(struct oc_writing *c, const struct chat_tool *t)
+{
+    struct json_out *w = &c->w;
+    jw_object(w);
+    jw_key(w, "type");
+    jw_cstr(w, "custom");
+    jw_key(w, "custom");
+    jw_object(w);
+    oc_put_free_text(c, t);
+    if (!chat_text_empty(t->grammar)) {
+        jw_key(w, "format");
+        jw_object(w);
+        jw_key(w, "type");
+        jw_cstr(w, "grammar");
+        jw_key(w, "grammar");
+        jw_object(w);
+        oc_put_grammar(c, t);
+        jw_object_end(w);
+        jw_object_end(w);
     }
     jw_object_end(w);
     jw_object_end(w);
@@ -180,24 +259,15 @@ static void put_function(struct oc_writing *c, struct chat_text name, struct cha
 
 static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
-    const struct oc_typed_tool *typed = oc_typed_tool(t->wire_type);
+    struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (typed) {
-        struct chat_text name =
-            chat_text_empty(t->name) ? text_from_plain(span_from(typed->name)) : t->name;
-        put_function(c, name, text_from_plain(span_from(typed->description)),
-                     span_from(typed->schema), CHAT_UNSET);
-    } else if (t->wire_type.len == 0 || t->schema.len) {
-        put_function(c, t->name, t->description, t->schema, t->strict);
-    } else if (span_is(t->wire_type, "custom") && t->raw.len) {
-        jw_raw(&c->w, t->raw); /* OpenAI's free-text tool, in its own words already */
-    } else {
-        return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("tools"),
-                       "This target cannot be given a tool of type %.*s: its schema is known to "
-                       "its provider only.",
-                       SPAN_FMT(t->wire_type));
-    }
+    if (oc_stays_free_text(c, t))
+        put_custom(c, t);
+    else if (oc_function_of(c, t, &f))
+        put_function(c, &f);
+    else
+        return oc_refuse_tool(c, t);
     return ERR_OK;
 }
 
@@ -219,8 +289,7 @@ const char *oc_fit_tool_choice(struct oc_writing *c, enum chat_tool_choice *out)
     }
     *out = choice;
     if (choice == CHAT_CHOICE_NAMED)
-        return named && span_is(named->wire_type, "custom") && named->schema.len == 0 ? "custom"
-                                                                                      : "function";
+        return named && oc_stays_free_text(c, named) ? "custom" : "function";
     return choice == CHAT_CHOICE_ANY ? "required" : choice == CHAT_CHOICE_NONE ? "none" : "auto";
 }
 
@@ -280,7 +349,7 @@ static enum err put_tools(struct oc_writing *c)
 
 /* ---- the other fields ---- */
 
-static void put_max_tokens(struct oc_writing *c)
+void oc_put_max_tokens(struct oc_writing *c, const char *name)
 {
     int64_t n = c->r->max_tokens;
     if (n < 0)
@@ -289,7 +358,7 @@ static void put_max_tokens(struct oc_writing *c)
         n = 1;
     if (c->cap->max_output > 0 && n > c->cap->max_output)
         n = c->cap->max_output;
-    jw_key(&c->w, c->cap->max_completion_tokens ? "max_completion_tokens" : "max_tokens");
+    jw_key(&c->w, name);
     jw_i64(&c->w, n);
 }
 
@@ -300,7 +369,8 @@ static bool is_one(struct span number)
     return span_double(number, &d) == ERR_OK && d >= 1.0 && d <= 1.0;
 }
 
-void oc_put_sampling(struct oc_writing *c)
+void oc_put_sampling(struct oc_writing *c, const char *temperature, const char *top_p,
+                     const char *top_k)
 {
     const struct chat_request *r = c->r;
     const struct {
@@ -308,9 +378,9 @@ void oc_put_sampling(struct oc_writing *c)
         struct span value;
         bool ok;
     } rows[] = {
-        {"temperature", LOSSY_SAMPLING, r->temperature, c->cap->sampling},
-        {"top_p", LOSSY_SAMPLING, r->top_p, c->cap->sampling},
-        {"top_k", LOSSY_TOP_K, r->top_k, c->cap->top_k},
+        {temperature, LOSSY_SAMPLING, r->temperature, c->cap->sampling},
+        {top_p, LOSSY_SAMPLING, r->top_p, c->cap->sampling},
+        {top_k, LOSSY_TOP_K, r->top_k, c->cap->top_k},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].value.len == 0)
@@ -324,8 +394,7 @@ void oc_put_sampling(struct oc_writing *c)
     }
 }
 
-/* What does not fit is left to the reader of the answer, which cuts at every stop sequence. */
-static void put_stop(struct oc_writing *c)
+void oc_put_stop(struct oc_writing *c, const char *name)
 {
     size_t count = c->r->stop.count, most = c->cap->stop_max;
     if (!c->cap->stop)
@@ -338,7 +407,7 @@ static void put_stop(struct oc_writing *c)
     }
     if (count == 0)
         return;
-    jw_key(&c->w, "stop");
+    jw_key(&c->w, name);
     jw_array(&c->w);
     for (size_t i = 0; i < count; i++)
         jw_text(&c->w, c->r->stop.at[i]);
@@ -355,20 +424,27 @@ static enum effort effort_of_budget(int64_t tokens)
     return tokens >= 2000 ? EFFORT_LOW : EFFORT_MINIMAL;
 }
 
+struct oc_effort oc_effort_of(const struct chat_request *r)
+{
+    struct oc_effort e = {.wanted = EFFORT_MEDIUM};
+    e.spoken = !chat_text_empty(r->effort) && effort_parse(r->effort.at, &e.wanted) == ERR_OK;
+    e.off = r->thinking == CHAT_THINKING_OFF || (e.spoken && e.wanted == EFFORT_NONE);
+    e.any = e.off || e.spoken || r->thinking == CHAT_THINKING_BUDGET ||
+            r->thinking == CHAT_THINKING_ADAPTIVE;
+    if (e.off)
+        e.wanted = EFFORT_NONE;
+    else if (r->thinking == CHAT_THINKING_BUDGET && !e.spoken)
+        e.wanted = effort_of_budget(r->thinking_budget);
+    return e;
+}
+
 bool oc_fit_effort(struct oc_writing *c, enum effort *out)
 {
-    const struct chat_request *r = c->r;
-    enum effort wanted = EFFORT_MEDIUM;
-    bool spoken = !chat_text_empty(r->effort) && effort_parse(r->effort.at, &wanted) == ERR_OK;
-    bool off = r->thinking == CHAT_THINKING_OFF || (spoken && wanted == EFFORT_NONE);
-    if (off)
-        wanted = EFFORT_NONE;
-    else if (r->thinking == CHAT_THINKING_BUDGET)
-        wanted = spoken ? wanted : effort_of_budget(r->thinking_budget);
-    else if (r->thinking != CHAT_THINKING_ADAPTIVE && !spoken)
-        return false;
+    struct oc_effort e = oc_effort_of(c->r);
     bool can = c->cap->reasoning_effort && c->cap->efforts;
-    if (off && !(can && (c->cap->efforts & BIT(EFFORT_NONE)))) {
+    if (!e.any)
+        return false;
+    if (e.off && !(can && (c->cap->efforts & BIT(EFFORT_NONE)))) {
         if (can) /* it thinks anyway */
             lossy(c, LOSSY_EFFORT);
         return false;
@@ -377,8 +453,8 @@ bool oc_fit_effort(struct oc_writing *c, enum effort *out)
         lossy(c, LOSSY_EFFORT);
         return false;
     }
-    *out = effort_fit(c->cap->efforts, wanted);
-    if (*out != wanted || (r->thinking == CHAT_THINKING_BUDGET && !spoken))
+    *out = effort_fit(c->cap->efforts, e.wanted);
+    if (*out != e.wanted || (c->r->thinking == CHAT_THINKING_BUDGET && !e.spoken))
         lossy(c, LOSSY_EFFORT);
     return true;
 }
@@ -535,9 +611,9 @@ enum err oc_write_request(struct arena *a, const struct chat_request *r,
         e = put_tools(&c);
     if (e != ERR_OK)
         return e;
-    put_max_tokens(&c);
-    oc_put_sampling(&c);
-    put_stop(&c);
+    oc_put_max_tokens(&c, cap->max_completion_tokens ? "max_completion_tokens" : "max_tokens");
+    oc_put_sampling(&c, "temperature", "top_p", "top_k");
+    oc_put_stop(&c, "stop");
     put_effort(&c);
     put_format(&c);
     oc_put_user(&c);

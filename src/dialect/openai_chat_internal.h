@@ -1,6 +1,8 @@
 #pragma once
 /* What the files of the OpenAI chat dialect share, and what the Responses dialect
- * (openai_responses_internal.h) has in common with them; nobody else includes it.
+ * (openai_responses_internal.h), Gemini's (gemini_internal.h) Ollama's (ollama_internal.h) and
+ * Converse (bedrock_converse_internal.h) have in common with them: other words for the same turns,
+ * and the same blocks to read into. Nobody else includes it.
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)
@@ -63,6 +65,8 @@ struct chat_block *oc_block_new(struct oc_reading *c, enum chat_block_type type)
  */
 enum err oc_function_tool(struct oc_reading *c, struct chat_tool *t, struct json f,
                           struct span where);
+/* {syntax, definition}, or anything else: no grammar. */
+void oc_read_grammar(struct chat_tool *t, struct json grammar);
 /* none, auto, required. */
 enum err oc_choice_word(struct oc_reading *c, struct json v, struct span param);
 enum err oc_read_parallel(struct oc_reading *c, struct json v);
@@ -89,39 +93,84 @@ enum err oc_write_messages(struct oc_writing *c);
 /* ERR_UNSUPPORTED with the problem filled. */
 enum err oc_refuse(struct oc_writing *c, const char *param, const char *text);
 
-/* Shared with the Responses dialect. What they write stands behind a key or in a string already
- * begun; losses are noted by all of them. */
-struct oc_typed_tool { /* Anthropic's tools that the client runs, as functions */
-    const char *type;  /* beginning of the versioned type */
-    const char *name, *description, *schema;
+/* Shared with the other writers. What they write stands behind a key or in a string already begun;
+ * losses are noted by all of them. */
+
+struct oc_run { /* messages of one role: first .. before end */
+    const struct chat_message *first, *end;
 };
-const struct oc_typed_tool *oc_typed_tool(struct span wire_type); /* NULL: none */
+#define EACH_BLOCK(run, m, b)                                                                      \
+    for (const struct chat_message *m = (run).first; m != (run).end; m = m->next)                  \
+        for (const struct chat_block *b = m->blocks; b; b = b->next)
+enum chat_role oc_role_here(const struct oc_writing *c, const struct chat_message *m, bool leading);
+struct oc_run oc_next_run(const struct oc_writing *c, const struct chat_message *from,
+                          bool leading);
+
+struct oc_function { /* a tool as a function */
+    struct chat_text name, description;
+    struct span schema; /* may be empty */
+    enum chat_tri strict;
+};
+/* Anthropic's tools that the client runs have schemas we know; free text is a string argument.
+ * False: this one's schema is known to its provider only. */
+bool oc_function_of(struct oc_writing *c, const struct chat_tool *t, struct oc_function *out);
+/* Goes in OpenAI's own words for free text. */
+bool oc_stays_free_text(const struct oc_writing *c, const struct chat_tool *t);
+void oc_put_free_text(struct oc_writing *c, const struct chat_tool *t);   /* name, description */
+void oc_put_grammar(struct oc_writing *c, const struct chat_tool *t);     /* syntax, definition */
+enum err oc_refuse_tool(struct oc_writing *c, const struct chat_tool *t); /* as oc_refuse */
 bool oc_schema_is_strict(struct oc_writing *c, struct span schema);
 void oc_put_schema(struct oc_writing *c, struct span schema);
 void oc_put_tool_name(struct oc_writing *c, struct chat_text name);
 /* The word for a choice this target can take; NAMED: "function" or "custom". */
 const char *oc_fit_tool_choice(struct oc_writing *c, enum chat_tool_choice *out);
-void oc_put_sampling(struct oc_writing *c); /* members temperature, top_p, top_k */
-void oc_put_user(struct oc_writing *c);     /* member safety_identifier or user */
+
+void oc_put_max_tokens(struct oc_writing *c, const char *name);
+void oc_put_sampling(struct oc_writing *c, const char *temperature, const char *top_p,
+                     const char *top_k);
+/* What does not fit is left to the reader of the answer, which cuts at every stop sequence. */
+void oc_put_stop(struct oc_writing *c, const char *name);
+void oc_put_user(struct oc_writing *c); /* member safety_identifier or user */
+struct oc_effort {
+    enum effort wanted;
+    bool any, off, spoken; /* spoken: as a word, not as a budget */
+};
+struct oc_effort oc_effort_of(const struct chat_request *r);
 /* False: nothing is to be said of effort. */
 bool oc_fit_effort(struct oc_writing *c, enum effort *out);
 void oc_put_schema_format(struct oc_writing *c); /* members name, schema, strict */
-struct chat_text oc_fit_tool_id(struct oc_writing *c, struct chat_text id);
+
+/* Cache marks and citations, which nobody here takes. */
 void oc_note_losses(struct oc_writing *c, const struct chat_block *b);
 void oc_put_data_url(struct oc_writing *c, const struct chat_source *s); /* a string */
 bool oc_image_fits(const struct oc_writing *c, const struct chat_block *b);
 bool oc_file_fits(const struct oc_writing *c, const struct chat_block *b);
-bool oc_is_text_document(const struct chat_block *b);
-bool oc_moves_out(const struct chat_block *b); /* has no form as text */
+bool oc_is_text_document(const struct chat_block *b); /* a search result, too */
+bool oc_moves_out(const struct chat_block *b);        /* has no form as text */
 void oc_put_text_document_part(struct oc_writing *c, const struct chat_block *b);
-void oc_put_placeholder_part(struct oc_writing *c, struct span what, struct chat_text name);
+/* What the target cannot take: ERR_UNSUPPORTED when the newest turn brings it; in history a
+ * placeholder stands for it, as a conversation must not end over a picture of last week. */
+enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest);
+void oc_put_placeholder_part(struct oc_writing *c, const struct chat_block *b);
+/* A tool result's text; _content says in words that it is an error. */
+void oc_put_result_text(struct oc_writing *c, const struct chat_block *result);
 void oc_put_result_content(struct oc_writing *c, const struct chat_block *result);
-/* What the target cannot take: ERR_UNSUPPORTED when the newest turn brings it; else *out_what is
- * what a placeholder calls it. */
-enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest,
-                  const char **out_what);
+struct chat_text oc_fit_tool_id(struct oc_writing *c, struct chat_text id);
+/* The call a result answers; it stands in the assistant run before. NULL, "unknown": none. */
+const struct chat_block *oc_call_of(const struct oc_writing *c, struct chat_text id);
+struct chat_text oc_tool_name_of(const struct oc_writing *c, struct chat_text id);
+void oc_put_whose_part(struct oc_writing *c, const struct chat_block *result); /* "From ...:" */
+/* A block of the assistant's that is not written. */
+void oc_note_left_out(struct oc_writing *c, const struct chat_block *b);
+/* The input of a call as JSON text: a free-text one's is wrapped where such tools are functions. */
+struct chat_text oc_call_input(struct oc_writing *c, const struct chat_block *b);
+bool oc_is_custom_call(const struct oc_writing *c, const struct chat_block *b);
+/* What a block of the assistant says in words; empty when nothing. */
 struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b);
 bool oc_system_text(const struct chat_block *b, bool first);
+/* The system texts of a run as one JSON string, with the schema the target cannot be given. */
+bool oc_has_system_text(const struct oc_writing *c, struct oc_run run, bool leading);
+void oc_put_system_text(struct oc_writing *c, struct oc_run run, bool leading);
 
 enum err oc_write_request(struct arena *a, const struct chat_request *r,
                           const struct capability *cap, struct span model, bool stream,
@@ -150,6 +199,8 @@ struct oc_part { /* a tool call; or another block that had to wait for one */
     struct chat_text id, name;
     bool told_id; /* the upstream's, not one we made */
     bool custom;
+    bool wrapped; /* a free-text tool's, called as a function */
+    struct free_text unwrapped;
     bool plain_input; /* held bytes are not JSON-escaped */
     struct oc_json_scan scan;
     struct buf held;
@@ -172,6 +223,7 @@ struct oc_blocks { /* embed it */
     struct chat_text next_id; /* of the item the next text, thinking or refusal belongs to */
     struct span end_raw;      /* the open block's whole JSON, told when it closes */
     struct span echo;         /* prefilled text that some servers (Mistral) say again; plain */
+    bool failed;              /* too much came at once */
     bool cut;                 /* a stop sequence stood in the text: the rest is not told */
     struct span cut_at;
 };
@@ -190,6 +242,8 @@ struct oc_part *oc_blocks_call(struct oc_blocks *b, int64_t index, struct span i
                                bool has_input);
 /* A piece of its input, perhaps empty: the call opens as soon as it may and has a name. */
 enum err oc_blocks_input(struct oc_blocks *b, struct oc_part *p, struct chat_text piece);
+/* Signs the open block of thinking, or one without text that is opened for it, and closes it. */
+enum err oc_blocks_sign(struct oc_blocks *b, struct chat_text signature);
 /* No piece will come: what waits is told, all is closed. ERR_SYNTAX: a call never got a name. */
 enum err oc_blocks_finish(struct oc_blocks *b);
 

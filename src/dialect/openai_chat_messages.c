@@ -14,13 +14,6 @@
 #define LOOKUP_MAX 256 /* blocks; bounds what a body of pictures can cost */
 #define TOOL_ID_NINE 9 /* Mistral's length, [a-zA-Z0-9] */
 
-struct run { /* messages of one role: first .. before end */
-    const struct chat_message *first, *end;
-};
-#define EACH_BLOCK(run, m, b)                                                                      \
-    for (const struct chat_message *m = (run).first; m != (run).end; m = m->next)                  \
-        for (const struct chat_block *b = m->blocks; b; b = b->next)
-
 static void lossy(struct oc_writing *c, const char *name)
 {
     lossy_add(&c->out->lossy, name);
@@ -34,7 +27,7 @@ static void put_role(struct oc_writing *c, const char *role)
 }
 
 /* A participant's name; a run has one only when it is a single message. */
-static void put_name(struct oc_writing *c, struct run run)
+static void put_name(struct oc_writing *c, struct oc_run run)
 {
     if (chat_text_empty(run.first->name) || run.first->role == CHAT_SYSTEM)
         return;
@@ -73,17 +66,22 @@ struct chat_text oc_fit_tool_id(struct oc_writing *c, struct chat_text id)
     return text_from_plain((struct span){nine, TOOL_ID_NINE});
 }
 
-/* The name of the call a result answers; it stands in the assistant run before. */
-static struct chat_text tool_name_of(struct oc_writing *c, struct chat_text id)
+const struct chat_block *oc_call_of(const struct oc_writing *c, struct chat_text id)
 {
     size_t looked_at = 0;
     for (const struct chat_message *m = c->last_calls; m && m->role == CHAT_ASSISTANT; m = m->next)
         for (const struct chat_block *b = m->blocks; b && looked_at < LOOKUP_MAX; b = b->next) {
             looked_at++;
             if (b->type == CHAT_TOOL_USE && text_eq(b->id, id))
-                return b->name;
+                return b;
         }
-    return text_from_plain(SPAN("unknown"));
+    return NULL;
+}
+
+struct chat_text oc_tool_name_of(const struct oc_writing *c, struct chat_text id)
+{
+    const struct chat_block *call = oc_call_of(c, id);
+    return call ? call->name : text_from_plain(SPAN("unknown"));
 }
 
 /* ---- system ---- */
@@ -111,17 +109,10 @@ bool oc_system_text(const struct chat_block *b, bool first)
 }
 
 /* Texts with a blank line between them. */
-static void put_system(struct oc_writing *c, struct run run, bool leading)
+void oc_put_system_text(struct oc_writing *c, struct oc_run run, bool leading)
 {
-    bool schema = leading && c->schema_in_system, any = schema;
-    EACH_BLOCK(run, m, b)
-    any = any || oc_system_text(b, leading && b == run.first->blocks);
-    if (!any)
-        return;
-    put_role(c, c->cap->developer_role ? "developer" : "system");
-    jw_key(&c->w, "content");
-    jw_str_begin(&c->w);
     const char *gap = "";
+    jw_str_begin(&c->w);
     EACH_BLOCK(run, m, b)
     {
         oc_note_losses(c, b);
@@ -133,7 +124,7 @@ static void put_system(struct oc_writing *c, struct run run, bool leading)
         jw_text_part(&c->w, b->text);
         gap = "\\n\\n";
     }
-    if (schema) {
+    if (leading && c->schema_in_system) {
         jw_part_raw(&c->w, span_from(gap));
         jw_part(&c->w, SPAN("Answer with one JSON object that conforms to this JSON Schema, and "
                             "with nothing else: "));
@@ -141,6 +132,27 @@ static void put_system(struct oc_writing *c, struct run run, bool leading)
         c->schema_in_system = false; /* once */
     }
     jw_str_end(&c->w);
+}
+
+bool oc_has_system_text(const struct oc_writing *c, struct oc_run run, bool leading)
+{
+    bool any = leading && c->schema_in_system;
+    EACH_BLOCK(run, m, b)
+    any = any || oc_system_text(b, leading && b == run.first->blocks);
+    return any;
+}
+
+static void put_system(struct oc_writing *c, struct oc_run run, bool leading)
+{
+    if (!oc_has_system_text(c, run, leading)) {
+        EACH_BLOCK(run, m, b)
+        if (b->type != CHAT_TEXT)
+            lossy(c, LOSSY_OTHER);
+        return;
+    }
+    put_role(c, c->cap->developer_role ? "developer" : "system");
+    jw_key(&c->w, "content");
+    oc_put_system_text(c, run, leading);
     jw_object_end(&c->w);
 }
 
@@ -161,14 +173,18 @@ static void text_part_end(struct oc_writing *c)
     jw_object_end(&c->w);
 }
 
-/* "[" what ": " name " ..." "]": stands where the target cannot see the thing itself. */
-void oc_put_placeholder_part(struct oc_writing *c, struct span what, struct chat_text name)
+static const char *media_word(const struct chat_block *b)
+{
+    return b->type == CHAT_IMAGE ? "image" : b->type == CHAT_AUDIO ? "audio" : "document";
+}
+
+void oc_put_placeholder_part(struct oc_writing *c, const struct chat_block *b)
 {
     jw_part(&c->w, SPAN("["));
-    jw_part(&c->w, what);
-    if (!chat_text_empty(name)) {
+    jw_part(&c->w, span_from(media_word(b)));
+    if (!chat_text_empty(b->name)) {
         jw_part(&c->w, SPAN(" "));
-        jw_text_part(&c->w, name);
+        jw_text_part(&c->w, b->name);
     }
     jw_part(&c->w, SPAN(" was here; it cannot be shown to this model]"));
 }
@@ -254,7 +270,7 @@ static void put_audio(struct oc_writing *c, const struct chat_block *b)
     jw_object_end(&c->w);
 }
 
-/* A document or search result that is text: title, address, content, a line apart. */
+/* Title, address, content, a line apart. */
 void oc_put_text_document_part(struct oc_writing *c, const struct chat_block *b)
 {
     if (!chat_text_empty(b->name)) {
@@ -284,22 +300,15 @@ bool oc_is_text_document(const struct chat_block *b)
             (b->source.kind == CHAT_SOURCE_TEXT || b->source.kind == CHAT_SOURCE_BLOCKS));
 }
 
-/* What the target cannot take: refused when the newest turn brings it, a placeholder in history,
- * for a conversation must not end over a picture of last week. */
-enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest,
-                  const char **out_what)
+enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
 {
-    const char *what = b->type == CHAT_IMAGE   ? "image"
-                       : b->type == CHAT_AUDIO ? "audio"
-                                               : "document";
     if (newest) {
         const char *by = b->source.kind == CHAT_SOURCE_FILE  ? " given by file id"
                          : b->source.kind == CHAT_SOURCE_URL ? " given by URL"
                                                              : "";
         return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("messages"),
-                       "This target cannot take a part of type %s%s.", what, by);
+                       "This target cannot take a part of type %s%s.", media_word(b), by);
     }
-    *out_what = what;
     lossy(c, b->type == CHAT_IMAGE   ? LOSSY_IMAGE
              : b->type == CHAT_AUDIO ? LOSSY_AUDIO
                                      : LOSSY_DOCUMENT);
@@ -308,12 +317,11 @@ enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest,
 
 static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
 {
-    const char *what;
-    enum err e = oc_unfit(c, b, newest, &what);
+    enum err e = oc_unfit(c, b, newest);
     if (e != ERR_OK)
         return e;
     text_part_begin(c);
-    oc_put_placeholder_part(c, span_from(what), b->name);
+    oc_put_placeholder_part(c, b);
     text_part_end(c);
     return ERR_OK;
 }
@@ -366,13 +374,9 @@ bool oc_moves_out(const struct chat_block *b)
            (b->type == CHAT_DOCUMENT && !oc_is_text_document(b));
 }
 
-void oc_put_result_content(struct oc_writing *c, const struct chat_block *result)
+void oc_put_result_text(struct oc_writing *c, const struct chat_block *result)
 {
     const char *gap = "";
-    if (result->is_error) {
-        lossy(c, LOSSY_TOOL_ERROR);
-        jw_part(&c->w, result->content ? SPAN("Error: ") : SPAN("Error"));
-    }
     for (const struct chat_block *k = result->content; k; k = k->next) {
         oc_note_losses(c, k);
         if (k->type == CHAT_OTHER)
@@ -390,6 +394,15 @@ void oc_put_result_content(struct oc_writing *c, const struct chat_block *result
     }
 }
 
+void oc_put_result_content(struct oc_writing *c, const struct chat_block *result)
+{
+    if (result->is_error) {
+        lossy(c, LOSSY_TOOL_ERROR);
+        jw_part(&c->w, result->content ? SPAN("Error: ") : SPAN("Error"));
+    }
+    oc_put_result_text(c, result);
+}
+
 static void put_tool_message(struct oc_writing *c, const struct chat_block *result)
 {
     oc_note_losses(c, result);
@@ -403,6 +416,13 @@ static void put_tool_message(struct oc_writing *c, const struct chat_block *resu
     jw_object_end(&c->w);
 }
 
+void oc_put_whose_part(struct oc_writing *c, const struct chat_block *result)
+{
+    jw_part(&c->w, SPAN("From the result of tool "));
+    jw_text_part(&c->w, oc_tool_name_of(c, result->id));
+    jw_part(&c->w, SPAN(":"));
+}
+
 /* The parts of one result that had to move, behind a line that says whose they are. */
 static enum err put_moved_parts(struct oc_writing *c, const struct chat_block *result, bool newest)
 {
@@ -412,9 +432,7 @@ static enum err put_moved_parts(struct oc_writing *c, const struct chat_block *r
             continue;
         if (!named) {
             text_part_begin(c);
-            jw_part(&c->w, SPAN("From the result of tool "));
-            jw_text_part(&c->w, tool_name_of(c, result->id));
-            jw_part(&c->w, SPAN(":"));
+            oc_put_whose_part(c, result);
             text_part_end(c);
         }
         named = true;
@@ -435,7 +453,7 @@ struct user_shape {                /* what a user run will come to */
     bool folded; /* holds a system message that had to be folded in */
 };
 
-static struct user_shape user_shape(struct oc_writing *c, struct run run)
+static struct user_shape user_shape(struct oc_writing *c, struct oc_run run)
 {
     struct user_shape s = {0};
     EACH_BLOCK(run, m, b)
@@ -457,7 +475,7 @@ static struct user_shape user_shape(struct oc_writing *c, struct run run)
     return s;
 }
 
-static enum err put_user_parts(struct oc_writing *c, struct run run)
+static enum err put_user_parts(struct oc_writing *c, struct oc_run run)
 {
     bool newest = !run.end;
     enum err e = ERR_OK;
@@ -478,7 +496,7 @@ static enum err put_user_parts(struct oc_writing *c, struct run run)
     return e;
 }
 
-static enum err put_user(struct oc_writing *c, struct run run)
+static enum err put_user(struct oc_writing *c, struct oc_run run)
 {
     struct user_shape s = user_shape(c, run);
     EACH_BLOCK(run, m, b)
@@ -529,9 +547,31 @@ struct chat_text oc_spoken(struct oc_writing *c, const struct chat_block *b)
     return text_of(json_get(json_root(&doc), "content"));
 }
 
+void oc_note_left_out(struct oc_writing *c, const struct chat_block *b)
+{
+    switch (b->type) {
+    case CHAT_TEXT:
+    case CHAT_REFUSAL:
+        break;
+    case CHAT_THINKING:
+        if (!chat_text_empty(b->text)) /* else only its signature travelled */
+            lossy(c, LOSSY_THINKING);
+        break;
+    case CHAT_REDACTED_THINKING:
+        lossy(c, LOSSY_REDACTED_THINKING);
+        break;
+    case CHAT_SERVER_TOOL_USE: /* with their results, so no call is left without answer */
+    case CHAT_SERVER_TOOL_RESULT:
+        lossy(c, LOSSY_SERVER_TOOL);
+        break;
+    default:
+        lossy(c, LOSSY_OTHER);
+    }
+}
+
 /* Neighbouring text blocks are pieces of one text (citations cut it); a blank line stands where
  * something else stood, or another message began. */
-static void put_assistant_text(struct oc_writing *c, struct run run)
+static void put_assistant_text(struct oc_writing *c, struct oc_run run)
 {
     const struct chat_block *last = NULL, *joins = NULL; /* joins: goes on behind such a mark */
     jw_str_begin(&c->w);
@@ -551,7 +591,7 @@ static void put_assistant_text(struct oc_writing *c, struct run run)
     jw_str_end(&c->w);
 }
 
-static void put_reasoning(struct oc_writing *c, struct run run)
+static void put_reasoning(struct oc_writing *c, struct oc_run run)
 {
     const char *gap = "";
     jw_key(&c->w, "reasoning_content");
@@ -567,11 +607,24 @@ static void put_reasoning(struct oc_writing *c, struct run run)
     jw_str_end(&c->w);
 }
 
+bool oc_is_custom_call(const struct oc_writing *c, const struct chat_block *b)
+{
+    return b->custom && c->cap->custom_tools;
+}
+
+struct chat_text oc_call_input(struct oc_writing *c, const struct chat_block *b)
+{
+    if (b->custom)
+        return c->cap->custom_tools ? b->input : text_from_plain(free_text_wrap(c->a, b->input));
+    return chat_text_empty(b->input) ? text_from_plain(SPAN("{}")) : b->input;
+}
+
 /* Arguments are the input's JSON text inside a string: raw is escaped, escaped goes as it is. */
 static void put_tool_call(struct oc_writing *c, const struct chat_block *b)
 {
     struct json_out *w = &c->w;
-    const char *kind = b->custom ? "custom" : "function";
+    bool custom = oc_is_custom_call(c, b);
+    const char *kind = custom ? "custom" : "function";
     struct chat_text name = oc_tool_name(c->a, b->name, c->cap->tool_name_max);
     if (name.at.len != b->name.at.len)
         lossy(c, LOSSY_TOOL_NAME);
@@ -584,11 +637,8 @@ static void put_tool_call(struct oc_writing *c, const struct chat_block *b)
     jw_object(w);
     jw_key(w, "name");
     jw_text(w, name);
-    jw_key(w, b->custom ? "input" : "arguments");
-    if (chat_text_empty(b->input) && !b->custom)
-        jw_cstr(w, "{}");
-    else
-        jw_text(w, b->input);
+    jw_key(w, custom ? "input" : "arguments");
+    jw_text(w, oc_call_input(c, b));
     jw_object_end(w);
     jw_object_end(w);
 }
@@ -597,7 +647,7 @@ struct assistant_shape {
     size_t texts, calls, thoughts;
 };
 
-static struct assistant_shape assistant_shape(struct oc_writing *c, struct run run)
+static struct assistant_shape assistant_shape(struct oc_writing *c, struct oc_run run)
 {
     struct assistant_shape s = {0};
     EACH_BLOCK(run, m, b)
@@ -611,30 +661,21 @@ static struct assistant_shape assistant_shape(struct oc_writing *c, struct run r
             s.calls++;
             break;
         case CHAT_THINKING:
-            if (chat_text_empty(b->text))
-                break; /* shown to nobody: only its signature travelled */
             if (c->cap->reasoning_replay)
-                s.thoughts++;
+                s.thoughts += !chat_text_empty(b->text);
             else
-                lossy(c, LOSSY_THINKING);
-            break;
-        case CHAT_REDACTED_THINKING:
-            lossy(c, LOSSY_REDACTED_THINKING);
-            break;
-        case CHAT_SERVER_TOOL_USE: /* with their results, so no call is left without answer */
-        case CHAT_SERVER_TOOL_RESULT:
-            lossy(c, LOSSY_SERVER_TOOL);
+                oc_note_left_out(c, b);
             break;
         default:
             s.texts += !chat_text_empty(oc_spoken(c, b));
             if (!stands_for_nothing(b))
-                lossy(c, LOSSY_OTHER);
+                oc_note_left_out(c, b);
         }
     }
     return s;
 }
 
-static void put_assistant(struct oc_writing *c, struct run run)
+static void put_assistant(struct oc_writing *c, struct oc_run run)
 {
     struct assistant_shape s = assistant_shape(c, run);
     if (s.texts + s.calls == 0)
@@ -682,22 +723,20 @@ static void put_go_on(struct oc_writing *c)
 
 /* A system text in the middle goes into the user turn where the target's template has no place for
  * it. */
-static enum chat_role role_here(const struct oc_writing *c, const struct chat_message *m,
-                                bool leading)
+enum chat_role oc_role_here(const struct oc_writing *c, const struct chat_message *m, bool leading)
 {
     return m->role == CHAT_SYSTEM && !leading && !c->cap->mid_system ? CHAT_USER : m->role;
 }
 
-static struct run next_run(const struct oc_writing *c, const struct chat_message *from,
-                           bool leading)
+struct oc_run oc_next_run(const struct oc_writing *c, const struct chat_message *from, bool leading)
 {
-    enum chat_role role = role_here(c, from, leading);
+    enum chat_role role = oc_role_here(c, from, leading);
     const struct chat_message *end = from->next;
     /* A participant's name belongs to its own message. */
-    while (end && role_here(c, end, leading && end->role == CHAT_SYSTEM) == role &&
+    while (end && oc_role_here(c, end, leading && end->role == CHAT_SYSTEM) == role &&
            chat_text_empty(from->name) && chat_text_empty(end->name))
         end = end->next;
-    return (struct run){from, end};
+    return (struct oc_run){from, end};
 }
 
 enum err oc_write_messages(struct oc_writing *c)
@@ -707,11 +746,11 @@ enum err oc_write_messages(struct oc_writing *c)
     jw_key(&c->w, "messages");
     jw_array(&c->w);
     if (c->schema_in_system && c->r->messages->role != CHAT_SYSTEM)
-        put_system(c, (struct run){NULL, NULL}, true);
+        put_system(c, (struct oc_run){NULL, NULL}, true);
     for (const struct chat_message *m = c->r->messages; m && e == ERR_OK;) {
         leading = leading && m->role == CHAT_SYSTEM;
-        struct run run = next_run(c, m, leading);
-        switch (role_here(c, m, leading)) {
+        struct oc_run run = oc_next_run(c, m, leading);
+        switch (oc_role_here(c, m, leading)) {
         case CHAT_SYSTEM:
             put_system(c, run, leading);
             break;

@@ -283,7 +283,9 @@ static enum err read_tool_calls(struct reply_reader *r, struct json calls)
     for (struct json c = json_first(calls); json_present(c) && e == ERR_OK;
          c = json_next(calls, c)) {
         int64_t index;
-        bool custom = json_str_is(json_get(c, "type"), "custom");
+        /* The type comes with a call's first chunk only. */
+        bool custom = json_str_is(json_get(c, "type"), "custom") ||
+                      (json_useful(json_get(c, "custom")) && !json_useful(json_get(c, "function")));
         if (json_i64(json_get(c, "index"), &index) != ERR_OK || index < 0)
             index = OC_NO_INDEX;
         e = read_call(r, index, json_str(json_get(c, "id")),
@@ -313,11 +315,12 @@ static enum err read_message(struct reply_reader *r, struct json message)
 
 /* ---- choices, chunks ---- */
 
-enum choice_member { INDEX, DELTA, MESSAGE, FINISH, STOP_REASON, MATCHED_STOP, CHOICE_USAGE };
+enum choice_member { INDEX, DELTA, MESSAGE, TEXT, FINISH, STOP_REASON, MATCHED_STOP, CHOICE_USAGE };
 static const struct span choice_members[] = {
     [INDEX] = NAME("index"),
     [DELTA] = NAME("delta"),
     [MESSAGE] = NAME("message"),
+    [TEXT] = NAME("text"), /* a text completion's, whole or streamed */
     [FINISH] = NAME("finish_reason"),
     [STOP_REASON] = NAME("stop_reason"),   /* vLLM: which stop sequence matched */
     [MATCHED_STOP] = NAME("matched_stop"), /* SGLang: the same */
@@ -382,7 +385,8 @@ static enum err read_choice(struct reply_reader *r, struct json whole, const str
         return ERR_OK; /* n > 1: only the first answer is told */
     take_usage(r, c[CHOICE_USAGE]);
     tell_start(r, whole, root);
-    enum err e = read_message(r, c[content]);
+    enum err e = json_is(c[TEXT], JSON_STRING) ? put_text(r, CHAT_TEXT, c[TEXT])
+                                               : read_message(r, c[content]);
     const char *failure = failure_of_word(json_str(c[FINISH]));
     if (e == ERR_OK && failure)
         tell_error(r, whole, failure);
@@ -474,7 +478,8 @@ enum err oc_read_whole(struct reply_reader *r, struct span body)
         return ERR_OK;
     }
     struct json choice = json_at(root[CHOICES], 0);
-    if (!json_is(json_get(choice, "message"), JSON_OBJECT))
+    if (!json_is(json_get(choice, "message"), JSON_OBJECT) &&
+        !json_is(json_get(choice, "text"), JSON_STRING))
         return ERR_SYNTAX;
     take_root_usage(r, root);
     enum err e = read_choice(r, whole, root, choice, MESSAGE);

@@ -406,6 +406,7 @@ static enum err read_tool(struct oc_reading *c, struct chat_tool *t, struct json
     struct json custom = json_get(v, "custom");
     t->name = text_of(json_get(custom, "name"));
     t->description = text_of(json_get(custom, "description"));
+    oc_read_grammar(t, json_path(custom, "format.grammar"));
     if (chat_text_empty(t->name))
         return FAULT(c, arena_printf(c->a, "tools[%u].custom.name", at),
                      "A custom tool needs a name.");
@@ -440,6 +441,12 @@ static enum err read_functions(struct oc_reading *c, struct json v)
 {
     c->out->legacy_functions = true;
     return read_tools_with(c, v, true);
+}
+
+void oc_read_grammar(struct chat_tool *t, struct json grammar)
+{
+    t->grammar = text_of(json_get(grammar, "definition"));
+    t->grammar_syntax = json_str(json_get(grammar, "syntax"));
 }
 
 enum err oc_choice_word(struct oc_reading *c, struct json v, struct span param)

@@ -12,7 +12,8 @@
  *
  * Texts in a row are parts of one message, thinking in a row parts of one reasoning item; each call
  * is an item. A block without a piece is never announced, unless it comes with an item's id: then
- * it was, by the events that passed through before us. A whole answer is gathered by the same
+ * its item was, by the events that passed through before us, and so was its part where a delta says
+ * so (chat_event.part). A whole answer is gathered by the same
  * automaton with the events left out. */
 #include "dialect/openai_responses_internal.h"
 
@@ -438,17 +439,18 @@ static bool goes_on(struct reply_writer *w, enum item_kind kind)
     return w->item_open && w->kind == kind && same;
 }
 
-/* Announces the block that began: when there is something to say, or when it had been. */
-static enum err announce(struct reply_writer *w, bool nothing_said)
+static enum err announce_item(struct reply_writer *w)
 {
     enum item_kind kind = w->block == CHAT_THINKING ? ITEM_REASONING : ITEM_MESSAGE;
-    enum err e = ERR_OK;
-    if (!goes_on(w, kind))
-        e = open_item(w, kind);
-    if (e != ERR_OK || (nothing_said && kind == ITEM_REASONING))
-        return e; /* a summary may never come */
+    return goes_on(w, kind) ? ERR_OK : open_item(w, kind);
+}
+
+/* Announces the block that began: when there is something to say, or when it had been. */
+static enum err announce(struct reply_writer *w)
+{
+    enum err e = announce_item(w);
     w->pending = false;
-    return open_part(w);
+    return e == ERR_OK ? open_part(w) : e;
 }
 
 static const struct chat_tool *tool_named(const struct chat_request *r, struct chat_text name)
@@ -502,7 +504,7 @@ static enum err on_block_start(struct reply_writer *w, const struct chat_event *
     case CHAT_THINKING:
         w->pending = true;
         w->block_id = (struct chat_text){arena_copy(w->a, e->id.at), e->id.escaped};
-        return e->id.at.len ? announce(w, true) : ERR_OK;
+        return e->id.at.len ? announce_item(w) : ERR_OK; /* its part may never come */
     case CHAT_TOOL_USE:
         return begin_call(w, e);
     case CHAT_OTHER:
@@ -512,15 +514,11 @@ static enum err on_block_start(struct reply_writer *w, const struct chat_event *
     }
 }
 
-static enum err on_delta(struct reply_writer *w, struct chat_text piece)
+static enum err put_piece(struct reply_writer *w, struct chat_text piece)
 {
     enum err e = ERR_OK;
-    if (chat_text_empty(piece))
+    if (chat_text_empty(piece) || !w->part_open)
         return ERR_OK;
-    if (w->pending)
-        e = announce(w, false);
-    if (e != ERR_OK || !w->part_open)
-        return e;
     w->told_refusal = w->told_refusal || w->block == CHAT_REFUSAL;
     struct json_out out;
     json_out_buf(&out, &w->part);
@@ -534,13 +532,20 @@ static enum err on_delta(struct reply_writer *w, struct chat_text piece)
     return text_event(w, words_of(w)->delta, "delta", piece);
 }
 
+static enum err on_delta(struct reply_writer *w, const struct chat_event *e)
+{
+    bool news = e->part || !chat_text_empty(e->text);
+    enum err err = news && w->pending ? announce(w) : ERR_OK;
+    return err == ERR_OK ? put_piece(w, e->text) : err;
+}
+
 static enum err on_block_stop(struct reply_writer *w)
 {
     enum err e = ERR_OK;
     w->pending = false;
     /* A call without arguments is a call with an empty object. */
     if (w->part_open && w->kind == ITEM_CALL && w->part.len == 0)
-        e = on_delta(w, text_from_plain(SPAN("{}")));
+        e = put_piece(w, text_from_plain(SPAN("{}")));
     if (e != ERR_OK)
         return e;
     return w->kind == ITEM_CALL || w->kind == ITEM_CUSTOM ? close_item(w) : close_part(w);
@@ -564,7 +569,7 @@ enum err or_write_event(struct reply_writer *w, const struct chat_event *e)
     case CHAT_EV_BLOCK_START:
         return on_block_start(w, e);
     case CHAT_EV_DELTA:
-        return on_delta(w, e->text);
+        return on_delta(w, e);
     case CHAT_EV_BLOCK_STOP:
         return on_block_stop(w);
     case CHAT_EV_ITEM_STOP:

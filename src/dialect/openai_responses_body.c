@@ -28,6 +28,8 @@ static void put_instructions(struct oc_writing *c)
     for (const struct chat_message *m = c->r->messages; m != end; m = m->next)
         for (const struct chat_block *b = m->blocks; b; b = b->next) {
             oc_note_losses(c, b);
+            if (b->type != CHAT_TEXT)
+                lossy_add(&c->out->lossy, LOSSY_OTHER);
             if (!oc_system_text(b, b == c->r->messages->blocks))
                 continue;
             if (!any) {
@@ -46,26 +48,26 @@ static void put_instructions(struct oc_writing *c)
 /* ---- tools ---- */
 
 /* strict is true here unless it is said not to be. */
-static void put_function(struct oc_writing *c, struct chat_text name, struct chat_text description,
-                         struct span schema, enum chat_tri strict)
+static void put_function(struct oc_writing *c, const struct oc_function *f)
 {
     struct json_out *w = &c->w;
-    bool is_strict = strict == CHAT_YES && c->cap->json_strict && oc_schema_is_strict(c, schema);
+    bool is_strict =
+        f->strict == CHAT_YES && c->cap->json_strict && oc_schema_is_strict(c, f->schema);
     jw_object(w);
     jw_key(w, "type");
     jw_cstr(w, "function");
     jw_key(w, "name");
-    oc_put_tool_name(c, name);
-    if (!chat_text_empty(description)) {
+    oc_put_tool_name(c, f->name);
+    if (!chat_text_empty(f->description)) {
         jw_key(w, "description");
-        jw_text(w, description);
+        jw_text(w, f->description);
     }
     jw_key(w, "parameters");
-    oc_put_schema(c, schema);
+    oc_put_schema(c, f->schema);
     jw_key(w, "strict");
     jw_bool(w, is_strict);
     jw_object_end(w);
-    if (strict == CHAT_YES && !is_strict)
+    if (f->strict == CHAT_YES && !is_strict)
         lossy(c, LOSSY_STRICT);
 }
 
@@ -75,37 +77,32 @@ static void put_custom(struct oc_writing *c, const struct chat_tool *t)
     jw_object(w);
     jw_key(w, "type");
     jw_cstr(w, "custom");
-    jw_key(w, "name");
-    oc_put_tool_name(c, t->name);
-    if (!chat_text_empty(t->description)) {
-        jw_key(w, "description");
-        jw_text(w, t->description);
+    oc_put_free_text(c, t);
+    if (!chat_text_empty(t->grammar)) {
+        jw_key(w, "format");
+        jw_object(w);
+        jw_key(w, "type");
+        jw_cstr(w, "grammar");
+        oc_put_grammar(c, t);
+        jw_object_end(w);
     }
     jw_object_end(w);
 }
 
 static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
-    const struct oc_typed_tool *typed = oc_typed_tool(t->wire_type);
+    struct oc_function f;
     if (t->cached)
         lossy(c, LOSSY_CACHE_CONTROL);
-    if (is_own(c) && chat_text_empty(t->space)) {
+    bool free_text = tool_is_free_text(t), stays = oc_stays_free_text(c, t);
+    if (is_own(c) && chat_text_empty(t->space) && free_text == stays)
         jw_raw(&c->w, t->raw);
-    } else if (typed) {
-        struct chat_text name =
-            chat_text_empty(t->name) ? text_from_plain(span_from(typed->name)) : t->name;
-        put_function(c, name, text_from_plain(span_from(typed->description)),
-                     span_from(typed->schema), CHAT_UNSET);
-    } else if (t->wire_type.len == 0 || t->schema.len) {
-        put_function(c, t->name, t->description, t->schema, t->strict);
-    } else if (span_is(t->wire_type, "custom")) {
+    else if (stays)
         put_custom(c, t);
-    } else {
-        return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("tools"),
-                       "This target cannot be given a tool of type %.*s: its schema is known to "
-                       "its provider only.",
-                       SPAN_FMT(t->wire_type));
-    }
+    else if (oc_function_of(c, t, &f))
+        put_function(c, &f);
+    else
+        return oc_refuse_tool(c, t);
     return ERR_OK;
 }
 
@@ -248,7 +245,7 @@ enum err or_write_request(struct arena *a, const struct chat_request *r,
     if (e != ERR_OK)
         return e;
     put_max_tokens(&c);
-    oc_put_sampling(&c);
+    oc_put_sampling(&c, "temperature", "top_p", "top_k");
     put_effort(&c);
     put_format(&c);
     oc_put_user(&c);

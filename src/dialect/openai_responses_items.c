@@ -8,8 +8,6 @@
 
 #include "base/span.h"
 
-#define LOOKUP_MAX 256 /* blocks; a call stands right before its output */
-
 static void lossy(struct oc_writing *c, const char *name)
 {
     lossy_add(&c->out->lossy, name);
@@ -69,12 +67,11 @@ static void put_file(struct oc_writing *c, const struct chat_block *b)
 
 static enum err put_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
 {
-    const char *what;
-    enum err e = oc_unfit(c, b, newest, &what);
+    enum err e = oc_unfit(c, b, newest);
     if (e != ERR_OK)
         return e;
     text_part_begin(c);
-    oc_put_placeholder_part(c, span_from(what), b->name);
+    oc_put_placeholder_part(c, b);
     text_part_end(c);
     return ERR_OK;
 }
@@ -135,19 +132,6 @@ static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool 
 
 /* ---- outputs of calls ---- */
 
-/* Was the call one of a free-text tool? It stands in the assistant turn before. */
-static bool answers_custom(const struct oc_writing *c, struct chat_text id)
-{
-    size_t looked_at = 0;
-    for (const struct chat_message *m = c->last_calls; m && m->role == CHAT_ASSISTANT; m = m->next)
-        for (const struct chat_block *b = m->blocks; b && looked_at < LOOKUP_MAX; b = b->next) {
-            looked_at++;
-            if (b->type == CHAT_TOOL_USE && text_eq(b->id, id))
-                return b->custom;
-        }
-    return false;
-}
-
 static enum err put_output_parts(struct oc_writing *c, const struct chat_block *result, bool newest)
 {
     enum err e = ERR_OK;
@@ -166,11 +150,13 @@ static enum err put_output_parts(struct oc_writing *c, const struct chat_block *
 
 static enum err put_output(struct oc_writing *c, const struct chat_block *result, bool newest)
 {
+    const struct chat_block *call = oc_call_of(c, result->id);
     bool parts = false;
     for (const struct chat_block *k = result->content; k; k = k->next)
         parts = parts || oc_moves_out(k);
     oc_note_losses(c, result);
-    item(c, answers_custom(c, result->id) ? "custom_tool_call_output" : "function_call_output");
+    item(c,
+         call && oc_is_custom_call(c, call) ? "custom_tool_call_output" : "function_call_output");
     jw_key(&c->w, "call_id");
     jw_text(&c->w, oc_fit_tool_id(c, result->id));
     jw_key(&c->w, "output");
@@ -244,16 +230,14 @@ static void put_system(struct oc_writing *c, const struct chat_message *m)
 
 static void put_call(struct oc_writing *c, const struct chat_block *b)
 {
-    item(c, b->custom ? "custom_tool_call" : "function_call");
+    bool custom = oc_is_custom_call(c, b);
+    item(c, custom ? "custom_tool_call" : "function_call");
     jw_key(&c->w, "call_id");
     jw_text(&c->w, oc_fit_tool_id(c, b->id));
     jw_key(&c->w, "name");
     oc_put_tool_name(c, b->name);
-    jw_key(&c->w, b->custom ? "input" : "arguments");
-    if (chat_text_empty(b->input) && !b->custom)
-        jw_cstr(&c->w, "{}");
-    else
-        jw_text(&c->w, b->input);
+    jw_key(&c->w, custom ? "input" : "arguments");
+    jw_text(&c->w, oc_call_input(c, b));
     jw_object_end(&c->w);
 }
 
@@ -273,28 +257,6 @@ static const struct chat_block *put_text(struct oc_writing *c, const struct chat
     return b;
 }
 
-static void leave_out(struct oc_writing *c, const struct chat_block *b)
-{
-    switch (b->type) {
-    case CHAT_TEXT:
-    case CHAT_REFUSAL:
-        break;
-    case CHAT_THINKING:
-        if (!chat_text_empty(b->text))
-            lossy(c, LOSSY_THINKING);
-        break;
-    case CHAT_REDACTED_THINKING:
-        lossy(c, LOSSY_REDACTED_THINKING);
-        break;
-    case CHAT_SERVER_TOOL_USE:
-    case CHAT_SERVER_TOOL_RESULT:
-        lossy(c, LOSSY_SERVER_TOOL);
-        break;
-    default:
-        lossy(c, LOSSY_OTHER);
-    }
-}
-
 static void put_assistant(struct oc_writing *c, const struct chat_message *m, bool own)
 {
     bool speaks = false;
@@ -308,7 +270,7 @@ static void put_assistant(struct oc_writing *c, const struct chat_message *m, bo
         } else if (own && b->raw.len) {
             jw_raw(&c->w, b->raw);
         } else {
-            leave_out(c, b);
+            oc_note_left_out(c, b);
         }
     }
     c->prefilled = !m->next && speaks;

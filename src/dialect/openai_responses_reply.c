@@ -6,10 +6,12 @@
  * too. Required is the terminal event. Reasoning tells itself as a summary or as text: what comes
  * first in an item counts, since some servers send the same words twice.
  *
- * Where the client sees the same bytes (`passes`) each block begins when it is announced and brings
- * its item's id, and items that only a provider of this dialect makes (web_search_call) are told as
- * blocks with their JSON: so that who goes on behind these bytes knows where they stand. Elsewhere
- * such items have no form and are left out. Blocks are openai_chat_blocks.c's. */
+ * Where the client sees the same bytes (`passes`) the first block of an item begins with it and
+ * brings its id, a part that is announced is told as such, and items that only a provider of this
+ * dialect makes (web_search_call) are told as blocks with their JSON: so that who goes on behind
+ * these bytes knows where they stand. Of such items several may be under way at once: they are told
+ * in the order in which they began, each when it is done, or as it began when something else begins
+ * before that. Elsewhere they have no form and are left out. Blocks are openai_chat_blocks.c's. */
 #include "dialect/openai_responses_internal.h"
 
 #include "base/span.h"
@@ -26,6 +28,9 @@ struct item { /* of the answer, as far as it was told */
     struct chat_text id;
     struct oc_part *call;      /* a call's; NULL: another item */
     bool foreign;              /* told as a block of this dialect's own */
+    struct item *next_foreign; /* begun behind it */
+    struct span whole;         /* a foreign one's JSON: as it began, or once it is done */
+    bool done, over;           /* a foreign one is done; its block was told */
     bool told;                 /* some of it was told in pieces */
     bool opened;               /* its first block began before any part was announced */
     enum chat_block_type type; /* of its last block */
@@ -42,6 +47,8 @@ struct reply_reader {
     struct chat_usage usage;
     enum chat_stop stop;
     struct item *items, *current;
+    struct item *open;    /* the last of which a block began */
+    struct item *foreign; /* its block is open, and others wait for it */
     uint32_t item_count, made_ids;
 };
 
@@ -127,9 +134,13 @@ static enum chat_stop final_stop(const struct reply_reader *r)
     return r->blocks.any_refusal ? CHAT_STOP_REFUSAL : CHAT_STOP_END_TURN;
 }
 
+static enum err tell_foreign(struct reply_reader *r, bool all);
+
 static enum err tell_end(struct reply_reader *r)
 {
-    enum err e = oc_blocks_finish(&r->blocks);
+    enum err e = tell_foreign(r, true);
+    if (e == ERR_OK)
+        e = oc_blocks_finish(&r->blocks);
     if (e != ERR_OK)
         return e;
     tell_usage(r);
@@ -214,6 +225,7 @@ static bool is_call(struct json type)
 static enum err begin_block(struct reply_reader *r, struct item *i, enum chat_block_type type)
 {
     i->type = type;
+    r->open = i;
     return oc_blocks_begin(&r->blocks, type, r->passes ? i->id : (struct chat_text){0}, r->passes);
 }
 
@@ -222,6 +234,7 @@ static enum err begin_call(struct reply_reader *r, struct item *i, struct json i
     struct json id = json_get(item, "call_id"), name = json_get(item, "name");
     if (r->blocks.cut)
         return ERR_OK;
+    r->open = i;
     i->call = oc_blocks_call(&r->blocks, i->index, json_str(id), json_str(name), false);
     if (!i->call)
         return ERR_LIMIT;
@@ -231,30 +244,75 @@ static enum err begin_call(struct reply_reader *r, struct item *i, struct json i
     return oc_blocks_input(&r->blocks, i->call, (struct chat_text){0});
 }
 
-static enum err begin_item(struct reply_reader *r, struct item *i, struct json item)
+static enum err end_blocks(struct reply_reader *r)
 {
-    struct json type = json_get(item, "type");
-    i->id = text_raw(arena_copy(r->a, json_str(json_get(item, "id"))));
-    if (is_call(type))
-        return begin_call(r, i, item);
-    if (json_str_is(type, "message"))
-        return ERR_OK; /* its parts begin blocks */
-    if (json_str_is(type, "reasoning")) {
-        i->opened = true;
-        return begin_block(r, i, CHAT_THINKING);
+    enum err e = oc_blocks_end(&r->blocks);
+    if (e == ERR_OK && r->passes)
+        tell(r, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
+    return e;
+}
+
+/* Tells those that are done, up to the first that is not; all: that, too, as it began. */
+static enum err tell_foreign(struct reply_reader *r, bool all)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && r->foreign && (all || r->foreign->done)) {
+        r->foreign->over = true;
+        r->blocks.end_raw = r->foreign->whole;
+        e = end_blocks(r);
+        r->foreign = r->foreign->next_foreign;
+        if (e == ERR_OK && r->foreign)
+            e = begin_block(r, r->foreign, CHAT_OTHER);
     }
-    if (!r->passes)
+    return e;
+}
+
+/* Behind the ones that are under way. */
+static enum err begin_foreign(struct reply_reader *r, struct item *i, struct json item)
+{
+    struct item *last = r->foreign;
+    if (i->foreign) /* announced twice */
         return ERR_OK;
     i->foreign = true;
+    i->whole = arena_copy(r->a, json_raw(item));
+    while (last && last->next_foreign)
+        last = last->next_foreign;
+    if (last) {
+        last->next_foreign = i;
+        return ERR_OK;
+    }
+    r->foreign = i;
     return begin_block(r, i, CHAT_OTHER);
 }
 
-/* A part was announced: a block of its own, but for the first part of reasoning. */
+static enum err begin_item(struct reply_reader *r, struct item *i, struct json item)
+{
+    struct json type = json_get(item, "type");
+    bool message = json_str_is(type, "message"), reasoning = json_str_is(type, "reasoning");
+    bool foreign = !message && !reasoning && !is_call(type);
+    i->id = text_raw(arena_copy(r->a, json_str(json_get(item, "id"))));
+    if (foreign)
+        return r->passes ? begin_foreign(r, i, item) : ERR_OK;
+    enum err e = tell_foreign(r, true);
+    if (e != ERR_OK)
+        return e;
+    if (is_call(type))
+        return begin_call(r, i, item);
+    if (message && !r->passes)
+        return ERR_OK; /* its parts begin blocks */
+    i->opened = true;
+    return begin_block(r, i, message ? CHAT_TEXT : CHAT_THINKING);
+}
+
+/* A part was announced: a block of its own, but for the one that began with its item. */
 static enum err begin_part(struct reply_reader *r, struct item *i, enum chat_block_type type)
 {
-    bool first = i->opened;
+    bool first = i->opened && i->type == type;
     i->opened = false;
-    return first ? ERR_OK : begin_block(r, i, type);
+    enum err e = first ? ERR_OK : begin_block(r, i, type);
+    if (e == ERR_OK && r->passes && r->blocks.open && r->blocks.type == type)
+        tell(r, &(struct chat_event){.type = CHAT_EV_DELTA, .block_type = type, .part = true});
+    return e;
 }
 
 static enum err put_text(struct reply_reader *r, struct item *i, enum chat_block_type type,
@@ -264,6 +322,7 @@ static enum err put_text(struct reply_reader *r, struct item *i, enum chat_block
         return ERR_OK;
     i->told = true;
     i->opened = false;
+    r->open = i;
     return oc_blocks_text(&r->blocks, type, text_of(text));
 }
 
@@ -314,19 +373,25 @@ static enum err read_untold(struct reply_reader *r, struct item *i, struct json 
     return read_parts(r, i, json_get(item, summary ? "summary" : "content"), CHAT_THINKING);
 }
 
+static enum err end_foreign(struct reply_reader *r, struct item *i, struct json item)
+{
+    if (i->over)
+        return ERR_OK;
+    i->done = true;
+    i->whole = i == r->foreign ? json_raw(item) : arena_copy(r->a, json_raw(item));
+    return tell_foreign(r, false);
+}
+
 static enum err end_item(struct reply_reader *r, struct item *i, struct json item)
 {
     enum err e = i->told ? ERR_OK : read_untold(r, i, item);
+    if (e != ERR_OK)
+        return e;
     if (i->call) /* nothing of it will come: who waited for it may go on */
         i->call->scan.complete = true;
     if (i->foreign)
-        r->blocks.end_raw = json_raw(item);
-    i->foreign = false;
-    if (e == ERR_OK)
-        e = oc_blocks_end(&r->blocks);
-    if (e == ERR_OK && r->passes)
-        tell(r, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
-    return e;
+        return end_foreign(r, i, item);
+    return r->open == i ? end_blocks(r) : ERR_OK; /* else another has begun, and goes on */
 }
 
 static enum err read_output(struct reply_reader *r, struct json output)
@@ -494,7 +559,7 @@ static const struct event_row {
 static enum err read_other(struct reply_reader *r, struct json event)
 {
     struct item *i = r->current;
-    if (!i || !i->foreign)
+    if (!i || !i->foreign || i->over)
         return ERR_OK;
     return oc_blocks_text(&r->blocks, CHAT_OTHER, text_of(json_get(event, "type")));
 }

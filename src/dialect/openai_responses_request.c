@@ -2,9 +2,9 @@
  * items, which are openai_responses_input.c's.
  *
  * What a provider keeps for its callers (previous_response_id, conversation, stored prompts,
- * background answers) exists there only, so a request that leans on it is refused by name. Tools
- * that run at the provider are marked, and left out by the writers, which say so. Knows no target.
- */
+ * background answers that are fetched later) exists there only, so a request that leans on it is
+ * refused by name. Tools that run at the provider are marked, and left out by the writers, which
+ * say so. Knows no target. */
 #include "dialect/openai_responses_internal.h"
 
 #include "base/span.h"
@@ -45,26 +45,13 @@ static enum err tool_function(struct oc_reading *c, struct json v, struct span w
     return oc_function_tool(c, tool_new(c, v), v, where);
 }
 
-/* A grammar binds only the model it is sent to; others are told of it. */
-static struct chat_text custom_description(struct oc_reading *c, struct json v)
-{
-    struct json description = json_get(v, "description");
-    struct json grammar = json_path(v, "format.definition");
-    if (json_str(grammar).len == 0)
-        return text_of(description);
-    struct span syntax = json_str(json_path(v, "format.syntax"));
-    return text_raw(
-        arena_printf(c->a, "%.*s%sThe input is plain text that follows this %.*s grammar:\\n%.*s",
-                     SPAN_FMT(json_str(description)), json_str(description).len ? "\\n\\n" : "",
-                     SPAN_FMT(syntax), SPAN_FMT(json_str(grammar))));
-}
-
 static enum err tool_custom(struct oc_reading *c, struct json v, struct span where)
 {
     struct chat_tool *t = tool_new(c, v);
     t->wire_type = SPAN("custom");
     t->name = text_of(json_get(v, "name"));
-    t->description = custom_description(c, v);
+    t->description = text_of(json_get(v, "description"));
+    oc_read_grammar(t, json_get(v, "format"));
     if (chat_text_empty(t->name))
         return FAULT(c, where, "A custom tool needs a name.");
     return ERR_OK;
@@ -172,12 +159,21 @@ static enum err refuse_prompt(struct oc_reading *c, struct json v)
                  "A stored prompt exists at its provider only. Send its text as instructions.");
 }
 
-static enum err read_background(struct oc_reading *c, struct json v)
+/* Known once the whole body is. A stream is an answer that the client hears now, whoever gives it:
+ * the response says that it is not in the background. */
+static enum err check_background(struct oc_reading *c, struct json root)
 {
-    if (!json_true(v))
+    if (!json_true(json_get(root, "background")) || json_true(json_get(root, "stream")))
         return ERR_OK;
     return FAULT(c, SPAN("background"),
-                 "Only the provider can answer in the background. Send background false.");
+                 "Only the provider can answer in the background. Send background false, or "
+                 "stream true.");
+}
+
+static enum err pass_over(struct oc_reading *c, struct json v)
+{
+    (void)c, (void)v;
+    return ERR_OK;
 }
 
 /* ---- the other fields ---- */
@@ -295,7 +291,7 @@ static const struct oc_field fields[] = {
     {"previous_response_id", refuse_previous},
     {"conversation", refuse_conversation},
     {"prompt", refuse_prompt},
-    {"background", read_background},
+    {"background", pass_over},
     {NULL, NULL},
 };
 
@@ -326,6 +322,9 @@ enum err or_read_request(struct arena *a, const struct json_doc *doc, struct cha
     }
     if (!json_useful(json_get(root, "input")))
         return FAULT(&c, SPAN("input"), "input is missing.");
-    enum err e = or_read_brought_tools(&c, json_get(root, "input"));
+    enum err e = check_background(&c, root);
+    if (e != ERR_OK)
+        return e;
+    e = or_read_brought_tools(&c, json_get(root, "input"));
     return e == ERR_OK ? oc_read_finish(&c) : e;
 }

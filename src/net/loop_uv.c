@@ -70,14 +70,43 @@ struct loop *loop_new(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, ignore_sigpipe);
+    struct loop *l = loop_new_guest();
+    assert(l); /* no descriptors or memory at start-up: there is nothing to go on with */
+    return l;
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    uv_close(handle, NULL);
+}
+
+/* Of a loop that could not be made whole: what there is of it. */
+static void free_partial(struct loop *l)
+{
+    uv_walk(&l->uv, close_handle, NULL);
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* its handles' ends */
+    int rc = uv_loop_close(&l->uv);
+    assert(rc == 0);
+    mem_free(l);
+}
+
+struct loop *loop_new_guest(void)
+{
     struct loop *l = mem_new(struct loop);
-    int rc = uv_loop_init(&l->uv);
-    rc = rc != 0 ? rc : uv_timer_init(&l->uv, &l->clock);
+    if (uv_loop_init(&l->uv) != 0) {
+        mem_free(l);
+        return NULL;
+    }
+    int rc = uv_timer_init(&l->uv, &l->clock);
     rc = rc != 0 ? rc : uv_prepare_init(&l->uv, &l->prepare);
     rc = rc != 0 ? rc : uv_idle_init(&l->uv, &l->idle);
     rc = rc != 0 ? rc : uv_async_init(&l->uv, &l->wake, on_async);
     rc = rc != 0 ? rc : uv_prepare_start(&l->prepare, on_prepare);
-    assert(rc == 0); /* no descriptors or memory at start-up: there is nothing to go on with */
+    if (rc != 0) {
+        free_partial(l);
+        return NULL;
+    }
     l->clock.data = l->prepare.data = l->idle.data = l->wake.data = l;
     uv_unref((uv_handle_t *)&l->prepare);
     uv_unref((uv_handle_t *)&l->wake);
@@ -119,12 +148,37 @@ void loop_free(struct loop *l)
     mem_free(l);
 }
 
+static usec read_clock(clockid_t id)
+{
+    struct timespec t;
+    int rc = clock_gettime(id, &t);
+    assert(rc == 0);
+    return (usec)t.tv_sec * USEC_PER_SEC + t.tv_nsec / 1000;
+}
+
 void loop_run(struct loop *l)
 {
     l->now = 0;
     uv_run(&l->uv, UV_RUN_DEFAULT);
     stream_free_dead(l);
     listener_free_dead(l);
+    l->left_at = read_clock(CLOCK_MONOTONIC);
+}
+
+void loop_resume(struct loop *l, bool counts)
+{
+    usec now = read_clock(CLOCK_MONOTONIC);
+    if (!counts && l->left_at > 0)
+        l->forgiven += now - l->left_at;
+    l->left_at = now;
+    l->now = 0;
+}
+
+int loop_fd(struct loop *l, int *out_timeout_ms)
+{
+    uv_update_time(&l->uv);
+    *out_timeout_ms = uv_backend_timeout(&l->uv);
+    return uv_backend_fd(&l->uv);
 }
 
 void loop_stop(struct loop *l)
@@ -134,18 +188,10 @@ void loop_stop(struct loop *l)
 
 /* ---- time ---- */
 
-static usec read_clock(clockid_t id)
-{
-    struct timespec t;
-    int rc = clock_gettime(id, &t);
-    assert(rc == 0);
-    return (usec)t.tv_sec * USEC_PER_SEC + t.tv_nsec / 1000;
-}
-
 usec loop_now(struct loop *l)
 {
     if (l->now == 0)
-        l->now = read_clock(CLOCK_MONOTONIC);
+        l->now = read_clock(CLOCK_MONOTONIC) - l->forgiven;
     return l->now;
 }
 

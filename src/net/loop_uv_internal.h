@@ -28,6 +28,8 @@ struct loop {
     struct timers timers;
     usec clock_at; /* what `clock` is set to; USEC_NEVER = stopped */
     usec now;      /* 0 = not read in this turn */
+    usec forgiven; /* loop_now is behind the clock by so much */
+    usec left_at;  /* the clock, when the last loop_run or loop_resume ended */
     void (*on_wake)(void *ctx);
     void *wake_ctx;
     struct signal_watch *signals;

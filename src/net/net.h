@@ -17,6 +17,17 @@ struct listener;
 
 /* ---- loop, time, randomness ---- */
 struct loop *loop_new(void);
+/* As loop_new, for a process that is not ours: no signal's disposition is changed (whoever runs it
+ * keeps SIGPIPE blocked meanwhile: TLS may raise it), and NULL when descriptors or memory are out.
+ */
+struct loop *loop_new_guest(void);
+/* For a loop that its owner leaves alone at will, when the owner is back: loop_now is read anew.
+ * counts: false, and the time since the last loop_run or loop_resume is taken for none, so that no
+ * deadline passes while nobody looks. */
+void loop_resume(struct loop *l, bool counts);
+/* To wait for the loop in another one: run it when the descriptor is readable, or after that many
+ * milliseconds (-1: no matter when). */
+int loop_fd(struct loop *l, int *out_timeout_ms);
 void loop_free(struct loop *l); /* every object on it must be closed */
 void loop_run(struct loop *l);  /* until loop_stop, or until nothing is left that could happen */
 void loop_stop(struct loop *l); /* loop_run returns at the end of this turn */

@@ -265,9 +265,10 @@ struct chat_error answer_nobody_left(struct exchange *x)
 void answer_upstream_error(struct exchange *x, const struct failure *f)
 {
     bool json = span_isearch(f->content_type, SPAN("json")) >= 0; /* not some proxy's page */
-    bool as_it_came = f->dialect == x->door && !x->route->links[f->link].target->cloud &&
-                      f->body.len > 0 && f->whole && json && !is_ours_to_mend(f) && !x->head_sent &&
-                      f->status >= 400;
+    const struct cloud *cloud = x->route->links[f->link].target->cloud;
+    bool enveloped = cloud && cloud_is_claudes(cloud); /* such errors have shapes of their own */
+    bool as_it_came = f->dialect == x->door && !enveloped && f->body.len > 0 && f->whole && json &&
+                      !is_ours_to_mend(f) && !x->head_sent && f->status >= 400;
     if (!as_it_came) {
         struct chat_error e = answer_caller_error(x, f);
         answer_error(x, &e, f->retry_after);

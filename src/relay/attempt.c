@@ -7,9 +7,9 @@
  * same reader feeds the door's writer. Either way only events that carry content move the clock:
  * pings and headers do not (a target that sends nothing but pings is a stalled one). */
 #include "dialect/fit.h"
+#include "relay/capable.h"
 #include "relay/exchange_internal.h"
 
-#define EVENT_MAX ((size_t)8 << 20)   /* reliability.md 3.4 */
 #define GATHER_MAX ((size_t)32 << 20) /* a whole answer */
 #define HOLD_MAX ((size_t)256 << 10)  /* what may come before the first content */
 #define ATTEMPTS_FIRST 3
@@ -74,11 +74,18 @@ static enum err write_client_fields(struct exchange *x, const struct cloud *clou
     return e;
 }
 
+static bool asks_stream(const struct exchange *x)
+{
+    return x->stream && !x->attempt.whole;
+}
+
 static const char *accepts(const struct exchange *x, const struct cloud *cloud)
 {
     if (cloud)
-        return cloud_accepts(cloud, x->stream);
-    return x->stream ? "text/event-stream" : "application/json";
+        return cloud_accepts(cloud, asks_stream(x));
+    if (!asks_stream(x))
+        return "application/json";
+    return x->attempt.dialect->lines ? "application/x-ndjson" : "text/event-stream";
 }
 
 static enum err write_fields(struct exchange *x)
@@ -121,7 +128,7 @@ static struct span asked_model(const struct exchange *x, const struct relay_link
 static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
 {
     struct span model = json_unescape(asked_model(x, link), x->arena), betas = SPAN_EMPTY;
-    struct capability cap = capability_preset(link->target->kind, model);
+    struct capability cap = capable_of(link->target, model);
     bool left_out = false;
     if (link->target->kind == TARGET_BEDROCK)
         betas = cloud_betas(http_field_get(request_head(x->request), "anthropic-beta"), x->arena,
@@ -136,7 +143,7 @@ static void pass_body(struct exchange *x, const struct relay_link *link)
     struct span model = link->model;
     if (x->door->pass_body && x->door->pass_body(&x->doc, model, &x->attempt.body))
         return;
-    if (link->target->cloud)
+    if (link->target->cloud && cloud_is_claudes(link->target->cloud))
         pass_to_cloud(x, link);
     else if (model.len == 0 || span_eq(model, x->model))
         pieces_add(&x->attempt.body, request_body(x->request));
@@ -164,7 +171,7 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     if (e != ERR_OK)
         return e;
     struct span model = asked_model(x, link);
-    struct capability cap = capability_preset(link->target->kind, json_unescape(model, x->arena));
+    struct capability cap = capable_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
     if (link->target->context > 0)
@@ -178,7 +185,10 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     const struct chat_request *clean = clean_request(x, link->target, fit.request);
     if (clean != fit.request)
         lossy_add(&out.lossy, LOSSY_THINKING);
-    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, x->stream, &out, problem);
+    x->attempt.whole =
+        x->stream && (cap.no_stream || (cap.whole_tools && dialect_has_tools(clean)));
+    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, asks_stream(x), &out,
+                                          problem);
     x->attempt.body = out.body;
     x->lossy = out.lossy;
     if (x->splice.active)
@@ -195,14 +205,13 @@ static void make_reader(struct exchange *x)
      * sequence, and the ledger would lack what the client has. */
     bool knows = x->canonical_read && !x->attempt.passthrough;
     struct reader_options o = {.request = knows ? asked : NULL,
-                               .requested_whole = !x->stream,
+                               .requested_whole = !asks_stream(x),
                                .passes = x->attempt.passthrough};
     x->attempt.reader =
         x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
 }
 
-/* Its place. */
-static size_t open_line(struct exchange *x, const struct relay_link *link, usec now)
+size_t attempt_line(struct exchange *x, const struct relay_link *link, usec now)
 {
     if (x->attempt_count == x->attempt_cap) {
         x->attempt_cap = x->attempt_cap ? x->attempt_cap * 2 : ATTEMPTS_FIRST;
@@ -219,12 +228,17 @@ static size_t open_line(struct exchange *x, const struct relay_link *link, usec 
 
 static usec first_deadline(struct exchange *x, usec now)
 {
-    if (x->stream)
+    if (asks_stream(x))
         return now + x->relay->deadlines.first_token;
     /* A whole answer shows no sign of life until it is done: leave the next target half of what is
      * left. */
     usec left = x->deadline - now;
     return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
+}
+
+static bool is_converse(const struct attempt *at)
+{
+    return at->dialect->id == DIALECT_BEDROCK_CONVERSE;
 }
 
 static enum err write_path(struct exchange *x, struct chat_problem *problem)
@@ -234,10 +248,11 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
     if (target->cloud) {
         struct span model = json_unescape(asked_model(x, link), x->arena);
         problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
-        return cloud_path(target->cloud, model, x->stream, x->arena, &x->attempt.path);
+        return cloud_path(target->cloud, model, is_converse(&x->attempt), asks_stream(x), x->arena,
+                          &x->attempt.path);
     }
     struct span query = request_query(x->request);
-    if (x->attempt.dialect == x->door && query.len > 0)
+    if (x->attempt.dialect == x->door && query.len > 0 && span_find(x->attempt.path, '?') < 0)
         x->attempt.path =
             arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(x->attempt.path), SPAN_FMT(query));
     return ERR_OK;
@@ -257,33 +272,68 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
-/* Of the formats its target speaks: the client's own, so that bytes can pass, or the only one its
- * model answers. */
-static bool speaks_also(struct exchange *x, const struct relay_link *link)
+/* Its model answers nothing else; or a context is to be set, which only Ollama's own format can. */
+static bool must_speak(const struct relay_target *target, const struct capability *cap,
+                       enum dialect_id id)
+{
+    return (id == DIALECT_OLLAMA && target->context > 0) ||
+           (id == DIALECT_OPENAI_RESPONSES && cap->responses_only) ||
+           (id == DIALECT_BEDROCK_CONVERSE && cap->converse);
+}
+
+/* Text completions pass as they came or not at all: what is written anew is a chat. */
+static bool may_pass(const struct exchange *x, const struct capability *cap)
+{
+    return x->door->id != DIALECT_COMPLETIONS || (cap->text_completions && !x->splice.active);
+}
+
+/* Of the formats its target speaks: the only one its model answers; or the client's own, so that
+ * bytes can pass. */
+static struct relay_speech choose_speech(struct exchange *x, const struct relay_link *link)
 {
     const struct relay_target *target = link->target;
-    if (!target->also || target->also == x->door)
-        return target->also != NULL;
-    struct span model = link->model.len ? link->model : x->model;
-    return capability_preset(target->kind, json_unescape(model, x->arena)).responses_only;
+    struct relay_speech first = {target->dialect, target->path};
+    if (target->also_count == 0)
+        return first;
+    struct capability cap = capable_of(target, json_unescape(asked_model(x, link), x->arena));
+    for (size_t i = 0; i < target->also_count; i++)
+        if (must_speak(target, &cap, target->also[i].dialect->id))
+            return target->also[i];
+    if (first.dialect == x->door && !x->splice.active)
+        return first;
+    for (size_t i = 0; i < target->also_count; i++)
+        if (target->also[i].dialect == x->door && may_pass(x, &cap))
+            return target->also[i];
+    const struct relay_speech *last = &target->also[target->also_count - 1];
+    return last->dialect->id == DIALECT_OLLAMA ? *last : first; /* what no client needs to see */
+}
+
+/* One that was found not to stream is asked for the whole answer: no bytes can pass. */
+static bool is_asked_whole(struct exchange *x, const struct relay_link *link)
+{
+    struct span model = asked_model(x, link);
+    return x->stream && link->target->probed_count > 0 &&
+           capable_of(link->target, json_unescape(model, x->arena)).no_stream;
 }
 
 void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
-    bool also = speaks_also(x, link);
-    const struct dialect *dialect = also ? link->target->also : link->target->dialect;
-    x->attempt = (struct attempt){.link = link,
-                                  .dialect = dialect,
-                                  .path = also ? link->target->also_path : link->target->path,
-                                  .index = link_index,
-                                  .line = open_line(x, link, now),
-                                  .open = true,
-                                  .passthrough = !x->splice.active && dialect == x->door,
-                                  .started = now,
-                                  .last_content = now};
+    struct relay_speech speech = choose_speech(x, link);
+    bool whole = is_asked_whole(x, link);
+    x->attempt =
+        (struct attempt){.link = link,
+                         .dialect = speech.dialect,
+                         .path = speech.path,
+                         .index = link_index,
+                         .line = attempt_line(x, link, now),
+                         .open = true,
+                         .whole = whole,
+                         .passthrough = !x->splice.active && speech.dialect == x->door && !whole,
+                         .started = now,
+                         .last_content = now};
     buf_init(&x->attempt.gathered, GATHER_MAX);
-    sse_init(&x->attempt.sse, EVENT_MAX, true);
+    event_stream_init(&x->attempt.events, speech.dialect->lines, ATTEMPT_EVENT_MAX);
     pieces_init(&x->attempt.body, x->arena);
     x->lossy = (struct lossy){0};
 }
@@ -296,11 +346,37 @@ static bool needs_token(const struct relay_target *target)
     return target->cloud && target->cloud->token;
 }
 
+static bool lacks_something(struct exchange *x, const struct relay_link *link)
+{
+    return link->target->probed_count > 0 &&
+           capable_narrows(link->target, json_unescape(asked_model(x, link), x->arena),
+                           x->attempt.dialect->id == DIALECT_ANTHROPIC);
+}
+
+/* Tools that are refused or never called: another target does better, while there is one. */
+static enum err check_tools(struct exchange *x, struct chat_problem *problem)
+{
+    const struct relay_link *link = x->attempt.link;
+    usec now = loop_now(x->relay->loop);
+    if (link->target->probed_count == 0 ||
+        !capable_of(link->target, json_unescape(asked_model(x, link), x->arena)).no_tools ||
+        !chain_has_other(&x->walk, x->attempt.index, now))
+        return ERR_OK;
+    enum err e = exchange_read(x, problem);
+    if (e != ERR_OK || !x->canonical.tools || x->canonical.tool_choice == CHAT_CHOICE_NONE)
+        return e;
+    problem->text = SPAN("A probe found that this model calls no tools.");
+    return ERR_UNSUPPORTED;
+}
+
 enum err attempt_write(struct exchange *x, struct chat_problem *problem)
 {
     const struct relay_link *link = x->attempt.link;
-    enum err e = ERR_OK;
-    x->attempt.rewritten = !x->attempt.passthrough || clean_needed(x, link->target);
+    enum err e = check_tools(x, problem);
+    if (e != ERR_OK)
+        return e;
+    x->attempt.rewritten =
+        !x->attempt.passthrough || clean_needed(x, link->target) || lacks_something(x, link);
     if (x->attempt.rewritten)
         e = translate_body(x, link, problem);
     else
@@ -349,12 +425,20 @@ static enum err start(struct exchange *x)
     return ERR_OK;
 }
 
-/* Cloud targets are not asked beside another: a rival neither waits for a token nor reads frames.
+/* Not asked beside another: a rival neither waits for a token nor reads frames, nor whole answers.
  */
-static bool has_cloud(const struct relay_route *route)
+static bool is_no_rival(const struct relay_target *t)
+{
+    bool no_stream = false;
+    for (size_t i = 0; i < t->probed_count; i++)
+        no_stream |= (t->probed[i].known & ~t->probed[i].can & BIT(PROBED_STREAM)) != 0;
+    return t->cloud || no_stream;
+}
+
+static bool has_no_rival(const struct relay_route *route)
 {
     for (size_t i = 0; i < route->count; i++)
-        if (route->links[i].target->cloud)
+        if (is_no_rival(route->links[i].target))
             return true;
     return false;
 }
@@ -365,7 +449,7 @@ static usec hedge_time(struct exchange *x, usec now)
     struct hedge *h = x->relay->hedge;
     struct ttft *times = x->route->ttfts[x->attempt.index];
     if (!h || !times || !x->holding || x->rival.end != HEDGE_NONE || x->rival.on ||
-        has_cloud(x->route))
+        has_no_rival(x->route))
         return 0;
     usec late = ttft_quantile(times, h->after);
     return late == USEC_NEVER ? 0 : now + late;
@@ -427,7 +511,7 @@ void attempt_drop(struct exchange *x)
     if (at->injection)
         inject_drop(at->injection);
     buf_deinit(&at->gathered);
-    sse_deinit(&at->sse);
+    event_stream_deinit(&at->events);
     if (at->frames)
         cloud_stream_deinit(at->frames);
 }
@@ -684,9 +768,10 @@ void attempt_head(struct exchange *x, struct attempt *at, const struct http_head
     at->status = head->status;
     at->reply_field_count = attempt_keep_fields(x->arena, head, &at->reply_fields);
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
-    bool framed = comes_framed(at->link->target);
-    bool events = span_istarts(at->content_type, framed ? SPAN("application/vnd.amazon.eventstream")
-                                                        : SPAN("text/event-stream"));
+    const char *type = comes_framed(at->link->target) ? "application/vnd.amazon.eventstream"
+                       : at->dialect->lines           ? "application/x-ndjson"
+                                                      : "text/event-stream";
+    bool events = span_istarts(at->content_type, span_from(type));
     at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
 }
 
@@ -702,12 +787,12 @@ static void on_head(void *ctx, const struct http_head *head)
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     if (at->streaming && comes_framed(at->link->target)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(at->frames, EVENT_MAX);
+        cloud_stream_init(at->frames, is_converse(at), ATTEMPT_EVENT_MAX);
     }
-    if (x->stream ? !at->streaming : !json)
+    if (asks_stream(x) ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
-             x->stream ? "a stream was asked for, and the 200 is none"
-                       : "an answer was asked for, and the 200 is not JSON");
+             asks_stream(x) ? "a stream was asked for, and the 200 is none"
+                            : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
         answer_stream_begin(x);
 }
@@ -742,6 +827,10 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     struct ledger_mark before = ledger_mark(&x->ledger);
     size_t from = x->out.len;
     if (!e->comment_only) {
+        if (!resume_fits(x, e->data)) {
+            fail_broken(x, ERR_SYNTAX, "the stream that was heard again begins elsewhere");
+            return false;
+        }
         enum err err = at->dialect->read_event(at->reader, e);
         if (x->splice.stopped && !x->writer_full) {
             end_early(x);
@@ -789,7 +878,7 @@ static enum err next_event(struct attempt *at, struct span bytes, size_t *used,
                            struct sse_event *out)
 {
     return at->frames ? cloud_stream_next(at->frames, bytes, used, out)
-                      : sse_next(&at->sse, bytes, used, out);
+                      : event_stream_next(&at->events, bytes, used, out);
 }
 
 static bool take_stream(struct exchange *x, struct span bytes)
@@ -843,7 +932,7 @@ static void on_body(void *ctx, struct span bytes)
 /* A stream's last mark without its blank line: some servers end so. */
 static bool ends_with_mark(const struct attempt *at)
 {
-    return span_ends(span_trim(sse_held(&at->sse)), SPAN("[DONE]"));
+    return span_ends(span_trim(sse_held(&at->events.sse)), SPAN("[DONE]"));
 }
 
 /* The bytes are given as they come, and they end inside an event: the reader may take the answer
@@ -851,14 +940,14 @@ static bool ends_with_mark(const struct attempt *at)
  */
 static bool ends_inside_an_event(const struct attempt *at)
 {
-    return at->passthrough && !at->ended && span_trim(sse_held(&at->sse)).len > 0 &&
+    return at->passthrough && !at->ended && span_trim(sse_held(&at->events.sse)).len > 0 &&
            !ends_with_mark(at);
 }
 
 /* What no blank line closed is no event, but it is the client's to see. */
 static enum err give_rest(struct exchange *x, bool marked)
 {
-    struct span rest = sse_held(&x->attempt.sse);
+    struct span rest = sse_held(&x->attempt.events.sse);
     enum err e = buf_add(&x->out, marked ? span_trim(rest) : rest);
     return e == ERR_OK && marked ? buf_add_cstr(&x->out, "\n\n") : e;
 }
@@ -887,7 +976,13 @@ static void end_whole(struct exchange *x)
         fail_broken(x, at->told_error ? ERR_OK : ERR_SYNTAX, "the 200 does not hold an answer");
         return;
     }
-    answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
+    if (x->stream) {
+        at->streaming = true; /* its events wait in x->out */
+        x->holding = x->hold.on = false;
+        answer_flush(x);
+    } else {
+        answer_whole(x, at->passthrough ? buf_span(&at->gathered) : buf_span(&x->out));
+    }
     exchange_completed(x);
 }
 

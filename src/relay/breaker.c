@@ -120,6 +120,14 @@ static void give_up_late_trial(struct breaker *b, usec now)
     b->trial_owed = 0;
 }
 
+void breaker_try_now(struct breaker *b, usec now)
+{
+    lock(b);
+    if (b->state == BREAKER_OPEN && b->retry_at > now)
+        b->retry_at = now;
+    unlock(b);
+}
+
 enum err breaker_ask(struct breaker *b, usec now, usec *out_wait)
 {
     enum err answer = ERR_OK;

@@ -60,6 +60,9 @@ MUST_USE enum err breaker_ask(struct breaker *b, usec now, usec *out_wait);
 /* Takes a request past an open breaker: the last target left is never refused. Owes a report like
  * breaker_ask. */
 void breaker_force(struct breaker *b, usec now);
+/* While OPEN: its time is over now, and the next request is a trial. For who knows from elsewhere
+ * that the target is back; what it grew to stays, should the trial fail. */
+void breaker_try_now(struct breaker *b, usec now);
 /* c == CAUSE_NONE: success. wait: what the provider asked for (0 = nothing). jitter: uniform in [0,
  * 1000). */
 void breaker_report(struct breaker *b, usec now, enum cause c, usec wait, uint32_t jitter);

@@ -90,6 +90,8 @@ static const struct row rows[] = {
     {CAUSE_CONTEXT_EXCEEDED, 0, 0, "ContextWindowExceededError", NULL, HEAD_ANY}, /* LiteLLM */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "ContextWindowExceededError", HEAD_ANY},
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "prompt is too long", HEAD_ANY}, /* Anthropic */
+    {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "exceeds the context length", HEAD_ANY}, /* Ollama */
+    {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "exceeded max context length", HEAD_ANY},
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "exceed context limit",
      HEAD_ANY}, /* with max_tokens */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "input is too long for requested model", HEAD_ANY},
@@ -124,6 +126,8 @@ static const struct row rows[] = {
      HEAD_ANY},
 
     /* ---- the account is closed ---- */
+    {CAUSE_ACCOUNT_GONE, 400, 400, "FAILED_PRECONDITION", "^User location is not supported",
+     HEAD_ANY}, /* V: Gemini */
     {CAUSE_ACCOUNT_GONE, 400, 499, NULL, "^This organization has been disabled",
      HEAD_ANY}, /* L: H4 */
     {CAUSE_ACCOUNT_GONE, 400, 499, NULL, "^Your organization has been disabled", HEAD_ANY},
@@ -147,7 +151,8 @@ static const struct row rows[] = {
     {CAUSE_MODEL_GONE, 0, 0, "model_decommissioned", NULL, HEAD_ANY}, /* V: Groq */
     {CAUSE_MODEL_GONE, 404, 404, NULL, "model", HEAD_ANY}, /* C: "model: X", vLLM, Ollama, Gemini */
     {CAUSE_MODEL_GONE, 404, 404, NULL, "deployment", HEAD_ANY},
-    {CAUSE_MODEL_GONE, 404, 404, NULL, "^Not Found", HEAD_ANY}, /* FastAPI: no such path */
+    {CAUSE_MODEL_GONE, 404, 404, NULL, "^No endpoints found", HEAD_ANY}, /* V: OpenRouter */
+    {CAUSE_MODEL_GONE, 404, 404, NULL, "^Not Found", HEAD_ANY},          /* FastAPI: no such path */
     {CAUSE_MODEL_GONE, 404, 404, NULL, "without a body", HEAD_ANY},
     {CAUSE_MODEL_GONE, 410, 410, NULL, NULL, HEAD_ANY},
 
@@ -156,6 +161,7 @@ static const struct row rows[] = {
     {CAUSE_KEY_BAD, 400, 403, "invalid_api_key", NULL, HEAD_ANY},    /* P 2.5 */
     {CAUSE_KEY_BAD, 400, 400, NULL, "^API key not valid", HEAD_ANY}, /* V: Gemini */
     {CAUSE_KEY_BAD, 400, 400, NULL, "^API key expired", HEAD_ANY},   /* V: Gemini */
+    {CAUSE_KEY_BAD, 400, 400, NULL, "^API key not found", HEAD_ANY}, /* V: Gemini */
 
     /* ---- AWS names what happened (V: InvokeModel, common errors; also inside a stream) ---- */
     {CAUSE_KEY_BAD, 400, 403, "UnrecognizedClientException", NULL, HEAD_ANY},
@@ -175,6 +181,11 @@ static const struct row rows[] = {
     {CAUSE_TRANSIENT, 0, 0, "ModelStreamErrorException", NULL, HEAD_ANY},
     {CAUSE_TRANSIENT, 0, 0, "ModelTimeoutException", NULL, HEAD_ANY}, /* 408 */
     {CAUSE_TRANSIENT, 0, 0, "InternalServerException", NULL, HEAD_ANY},
+
+    /* ---- the model's own slip, told as a 400 or inside a stream: again, it may not repeat it ----
+     */
+    {CAUSE_TRANSIENT, 0, 0, "tool_use_failed", NULL, HEAD_ANY},      /* C: Groq */
+    {CAUSE_TRANSIENT, 0, 0, "json_validate_failed", NULL, HEAD_ANY}, /* V: Groq */
 
     /* ---- the rest by status ---- */
     {CAUSE_ACCOUNT_GONE, 402, 402, NULL, NULL, HEAD_ANY}, /* L: H5 */
@@ -208,6 +219,9 @@ static const struct row rows[] = {
      "final block in an assistant message cannot be `thinking`", HEAD_ANY},
     {CAUSE_THINKING_REFUSED, 400, 400, NULL,
      "message contains any thinking blocks, the first block must be", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "Corrupted thought signature", HEAD_ANY}, /* Gemini */
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "Invalid thought signature", HEAD_ANY},
+    {CAUSE_THINKING_REFUSED, 400, 400, NULL, "is missing a thought_signature", HEAD_ANY},
     {CAUSE_THINKING_REFUSED, 400, 400, NULL, THINKING_MISSED, HEAD_ANY},
     {CAUSE_THINKING_REFUSED, 400, 400, NULL, THINKING_UNWANTED, HEAD_ANY},
 

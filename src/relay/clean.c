@@ -5,7 +5,8 @@
  * cannot pass: another provider signed it. Three things keep the client from hearing of it:
  *
  *   our own mark       thinking of a translated answer is signed "hotspare1." and never sent to a
- *                      Messages target; the writer leaves it out
+ *                      Messages target; the writer leaves it out. Gemini's thought signatures stand
+ *                      behind "hotspare1.gemini.", and Gemini, which checks them, counts here, too
  *   a refusal          the same target is asked again at once, once per exchange, without any
  *                      thinking in the history, and with thinking off where it was missed
  *   the memory         what was taken out then is left out of later requests to that target, too
@@ -20,7 +21,8 @@
 static bool tells(const struct chat_block *block)
 {
     struct span mark = dialect_thinking_mark(block);
-    return mark.len > 0 && !span_starts(mark, SPAN(DIALECT_STANDIN_MARK));
+    return mark.len > 0 && (!span_starts(mark, SPAN(DIALECT_STANDIN_MARK)) ||
+                            span_starts(mark, SPAN(DIALECT_GEMINI_MARK)));
 }
 
 /* The newest thinking in the history that a later request can be known by; of those this target
@@ -63,10 +65,16 @@ bool clean_needed(struct exchange *x, const struct relay_target *target)
            exchange_read(x, &ignored) == ERR_OK && dialect_has_standin_thinking(&x->canonical);
 }
 
+/* Checks what it once signed. */
+static bool signs(const struct dialect *d)
+{
+    return d->id == DIALECT_ANTHROPIC || d->id == DIALECT_GEMINI;
+}
+
 const struct chat_request *clean_request(struct exchange *x, const struct relay_target *target,
                                          const struct chat_request *r)
 {
-    if (target->dialect->id != DIALECT_ANTHROPIC)
+    if (!signs(target->dialect))
         return r;
     if (x->clean.asked)
         return dialect_without_thinking(x->arena, r, NULL, x->clean.off);
@@ -77,9 +85,9 @@ const struct chat_request *clean_request(struct exchange *x, const struct relay_
 bool clean_ask_again(struct exchange *x, const struct failure *f)
 {
     struct chat_problem ignored;
-    if (f->cause != CAUSE_THINKING_REFUSED || x->clean.asked ||
-        x->attempt.dialect->id != DIALECT_ANTHROPIC || x->attempt_count == EXCHANGE_ATTEMPTS_MAX ||
-        loop_now(x->relay->loop) >= x->deadline || exchange_read(x, &ignored) != ERR_OK)
+    if (f->cause != CAUSE_THINKING_REFUSED || x->clean.asked || !signs(x->attempt.dialect) ||
+        x->attempt_count == EXCHANGE_ATTEMPTS_MAX || loop_now(x->relay->loop) >= x->deadline ||
+        exchange_read(x, &ignored) != ERR_OK)
         return false;
     bool off = cause_wants_thinking_off(&f->error);
     if (dialect_without_thinking(x->arena, &x->canonical, NULL, off) == &x->canonical)

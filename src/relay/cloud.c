@@ -1,4 +1,4 @@
-/* Paths, authorisation, beta flags and stream framing of Bedrock and Vertex. */
+/* Paths of all clouds; authorisation, beta flags and stream framing of Bedrock and Vertex. */
 #include "relay/cloud.h"
 
 #include "base/span.h"
@@ -29,21 +29,39 @@ static bool speaks_messages(struct span model)
     return span_isearch(model, SPAN("claude")) >= 0 || span_starts(model, SPAN("arn:"));
 }
 
-enum err cloud_path(const struct cloud *c, struct span model, bool stream, struct arena *a,
-                    struct span *out)
+/* What stands behind the model's name. */
+static const char *verb_of(enum target_kind kind, bool converse, bool stream)
+{
+    switch (kind) {
+    case TARGET_BEDROCK:
+        if (converse)
+            return stream ? "/converse-stream" : "/converse";
+        return stream ? "/invoke-with-response-stream" : "/invoke";
+    case TARGET_VERTEX:
+        return stream ? ":streamRawPredict" : ":rawPredict";
+    case TARGET_GEMINI:
+        return stream ? ":streamGenerateContent?alt=sse" : ":generateContent";
+    default:
+        return "/chat/completions";
+    }
+}
+
+enum err cloud_path(const struct cloud *c, struct span model, bool converse, bool stream,
+                    struct arena *a, struct span *out)
 {
     struct buf path;
-    if (!speaks_messages(model))
+    if (!converse && cloud_is_claudes(c) && !speaks_messages(model))
         return ERR_UNSUPPORTED;
-    const char *verb = c->kind == TARGET_BEDROCK
-                           ? (stream ? "/invoke-with-response-stream" : "/invoke")
-                           : (stream ? ":streamRawPredict" : ":rawPredict");
+    if (c->kind == TARGET_GEMINI && span_starts(model, SPAN("models/")))
+        model = span_drop(model, strlen("models/")); /* Google's long form of the name */
     buf_init(&path, PATH_MAX_BYTES);
     enum err e = buf_add(&path, c->base);
     if (e == ERR_OK)
         e = add_name(model, c->kind == TARGET_VERTEX, &path);
     if (e == ERR_OK)
-        e = buf_add_cstr(&path, verb);
+        e = buf_add_cstr(&path, verb_of(c->kind, converse, stream));
+    if (e == ERR_OK && c->api_version.len)
+        e = buf_printf(&path, "?api-version=%.*s", SPAN_FMT(c->api_version));
     *out = arena_copy(a, buf_span(&path));
     buf_deinit(&path);
     return e;
@@ -136,8 +154,9 @@ struct span cloud_error_word(const struct http_field *fields, size_t count)
 
 /* ---- streams ---- */
 
-void cloud_stream_init(struct cloud_stream *s, size_t max_bytes)
+void cloud_stream_init(struct cloud_stream *s, bool converse, size_t max_bytes)
 {
+    s->converse = converse;
     eventstream_init(&s->frames, max_bytes);
     arena_init(&s->scratch, 8 * max_bytes);
     buf_init(&s->raw, 2 * max_bytes);
@@ -247,6 +266,8 @@ enum err cloud_stream_next(struct cloud_stream *s, struct span in, size_t *out_u
     arena_reset(&s->scratch);
     if (span_is(m.message_type, "exception") || span_is(m.message_type, "error"))
         e = read_exception(s, &m, out_event);
+    else if (span_is(m.message_type, "event") && s->converse)
+        *out_event = (struct sse_event){.name = m.name, .data = m.payload};
     else if (span_is(m.message_type, "event") && span_is(m.name, "chunk"))
         e = read_chunk(s, m.payload, out_event);
     else /* of a later version of the format */

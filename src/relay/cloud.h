@@ -1,10 +1,13 @@
 #pragma once
-/* Claude behind another cloud's door: Amazon Bedrock and Google Vertex AI. What is said is the
- * Messages format; where the model's name stands, how a request is authorised and how a stream is
- * framed is the cloud's. This module is that difference and nothing else.
+/* Targets whose paths name the model: models behind another cloud's door (Amazon Bedrock, Google
+ * Vertex AI), Gemini, and Azure OpenAI's deployments. What is said is the dialect's matter; where
+ * the model's name stands, how a request is authorised and how a stream is framed is the cloud's.
+ * This module is that difference and nothing else.
  *
  * Pure but for OpenSSL's hashing; the time is handed in. Knows no exchange, no socket.
- * Sources: AWS, "InvokeModel", "InvokeModelWithResponseStream"; Google Cloud, "Claude models". */
+ * Sources: AWS, "InvokeModel", "InvokeModelWithResponseStream", "ConverseStream"; Google Cloud,
+ * "Claude models"; Google, "Generate content"; Microsoft, "Azure OpenAI in Azure AI Foundry Models
+ * REST API". */
 #include "base/pieces.h"
 #include "dialect/capability.h"
 #include "http/eventstream.h"
@@ -15,18 +18,26 @@
 struct access_token; /* relay/access_token.h */
 
 struct cloud {                    /* immutable; part of a target */
-    enum target_kind kind;        /* TARGET_BEDROCK or TARGET_VERTEX */
-    struct span base;             /* before the model's name: ".../model/", ".../models/" */
+    enum target_kind kind;        /* TARGET_BEDROCK, _VERTEX, _GEMINI or _AZURE_OPENAI */
+    struct span base;             /* before the model's name: ".../model/", ".../deployments/" */
+    struct span api_version;      /* Azure: a date */
     struct span host;             /* as the Host field has it: it is signed */
     struct span region;           /* Bedrock */
     struct sigv4_credentials aws; /* Bedrock; access_key empty: the target's credentials do */
-    struct access_token *token;   /* Vertex; NULL: the target's credentials do */
+    struct access_token *token;   /* Vertex, Gemini there; NULL: the target's credentials do */
 };
 
-/* The path that names model (plain) and whether to stream; in `a`. ERR_UNSUPPORTED: no model that
- * speaks Messages there. */
-MUST_USE enum err cloud_path(const struct cloud *c, struct span model, bool stream, struct arena *a,
-                             struct span *out);
+/* Claude's Messages format in that cloud's envelope; false: the dialect's own format. */
+static inline bool cloud_is_claudes(const struct cloud *c)
+{
+    return c->kind == TARGET_BEDROCK || c->kind == TARGET_VERTEX;
+}
+
+/* The path that names model (plain) and whether to stream; in `a`. converse: Bedrock's format for
+ * all models instead of Messages. ERR_UNSUPPORTED: no model that speaks this target's format there.
+ */
+MUST_USE enum err cloud_path(const struct cloud *c, struct span model, bool converse, bool stream,
+                             struct arena *a, struct span *out);
 
 /* What the answer to such a request must be. */
 const char *cloud_accepts(const struct cloud *c, bool stream);
@@ -47,13 +58,15 @@ struct span cloud_error_word(const struct http_field *fields, size_t count);
 
 struct cloud_stream { /* embed it; private to cloud.c */
     struct eventstream frames;
+    bool converse;
     struct arena scratch; /* of one event */
     struct buf raw;       /* the event as Claude's own API would have sent it */
 };
-void cloud_stream_init(struct cloud_stream *s, size_t max_bytes);
+/* converse: its messages are the events themselves; else each holds one of Claude's in base64. */
+void cloud_stream_init(struct cloud_stream *s, bool converse, size_t max_bytes);
 void cloud_stream_deinit(struct cloud_stream *s);
-/* As sse_next: each message becomes the server-sent event it stands for, raw bytes included. An
- * exception becomes Claude's error event, with its own name as details.error_code. ERR_SYNTAX: a
- * damaged frame or one that holds no event. */
+/* As sse_next: each message becomes the server-sent event it stands for, raw bytes included (but
+ * for Converse, which no client speaks). An exception becomes Claude's error event, with its own
+ * name as details.error_code. ERR_SYNTAX: a damaged frame or one that holds no event. */
 MUST_USE enum err cloud_stream_next(struct cloud_stream *s, struct span in, size_t *out_used,
                                     struct sse_event *out_event);

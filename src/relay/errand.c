@@ -138,9 +138,14 @@ void errand_reply_upstream(struct errand *e, const struct failure *f)
 
 struct span errand_path(struct errand *e, const struct relay_target *target, const char *door)
 {
-    struct span base = target->path;
+    struct span base = target->path, query = SPAN_EMPTY; /* Azure's: its version */
+    ssize_t mark = span_find(base, '?');
+    if (mark >= 0) {
+        query = span_drop(base, (size_t)mark);
+        base = span_take(base, (size_t)mark);
+    }
     base.len -= strlen(target->dialect->path);
-    return arena_printf(e->arena, "%.*s%s", SPAN_FMT(base), door);
+    return arena_printf(e->arena, "%.*s%s%.*s", SPAN_FMT(base), door, SPAN_FMT(query));
 }
 
 struct span errand_model(const struct errand *e, size_t link)

@@ -9,6 +9,7 @@
  * without telling them anything, and a target that fails at it is not missed. What the caller did
  * wrong is told as it came. */
 #include "dialect/tokens.h"
+#include "relay/capable.h"
 #include "relay/errand_internal.h"
 
 #define COUNT_TIME (5 * USEC_PER_SEC)
@@ -26,7 +27,7 @@ static size_t who_answers(const struct errand *e)
 static struct capability capability_there(const struct errand *e)
 {
     struct span model = json_unescape(errand_model(e, e->link), e->arena);
-    return capability_preset(e->route->links[e->link].target->kind, model);
+    return capable_of(e->route->links[e->link].target, model);
 }
 
 static void reply_count(struct errand *e, int64_t tokens)

@@ -433,21 +433,10 @@ static bool asks_again(struct exchange *x, const struct failure *f)
     return true;
 }
 
-void exchange_attempt_failed(struct exchange *x, const struct failure *f)
+/* Its target has failed: who is next, or what the client is told. */
+static void judge(struct exchange *x, const struct failure *f)
 {
-    struct exchange_attempt *line = exchange_log(x);
-    line->cause = f->cause;
-    line->status = f->status;
-    line->ended = loop_now(x->relay->loop);
-    exchange_log_failure(x, f);
-    if (clean_ask_again(x, f)) { /* its breaker hears of the repeat */
-        ask_same(x, f->link);
-        return;
-    }
-    report_breaker(x, f->cause, f->retry_after);
-    if (asks_again(x, f))
-        return;
-    chain_failed(&x->walk, f->link, f->cause, f->retry_after, line->ended);
+    chain_failed(&x->walk, f->link, f->cause, f->retry_after, loop_now(x->relay->loop));
     if (!x->failed_once)
         x->first = *f;
     x->failed_once = true;
@@ -470,6 +459,27 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
         buf_reset(&x->out);
         try_next(x);
     }
+}
+
+void exchange_attempt_failed(struct exchange *x, const struct failure *f)
+{
+    struct exchange_attempt *line = exchange_log(x);
+    line->cause = f->cause;
+    line->status = f->status;
+    line->ended = loop_now(x->relay->loop);
+    exchange_log_failure(x, f);
+    if (clean_ask_again(x, f)) { /* its breaker hears of the repeat */
+        ask_same(x, f->link);
+        return;
+    }
+    if (x->attempt.resume.waits) { /* nothing came of it, and its breaker has heard of the break */
+        struct failure broke = x->attempt.resume.cut;
+        judge(x, &broke);
+        return;
+    }
+    report_breaker(x, f->cause, f->retry_after);
+    if (!resume_begin(x, f) && !asks_again(x, f))
+        judge(x, f);
 }
 
 /* ---- ending ---- */
@@ -539,7 +549,7 @@ void exchange_finish(struct exchange *x, enum exchange_outcome outcome)
     x->relay->open--;
     if (x->relay->on_done)
         x->relay->on_done(x->relay->ctx, &report);
-    if (outcome == OUTCOME_CLIENT_GONE)
+    if (x->gone)
         reply_abort(x->request);
     else
         reply_end(x->request);
@@ -550,6 +560,12 @@ void exchange_client_gone(struct request *r)
     struct exchange *x = request_data(r);
     if (!x || x->state == EX_DONE)
         return;
+    x->gone = true;
+    /* All was given: some clients (Codex) leave with the last event, before the body's end. */
+    if (x->state == EX_TRYING && x->attempt.ended && reply_pending(r) == 0) {
+        exchange_completed(x);
+        return;
+    }
     if (x->state == EX_TRYING) {
         struct exchange_attempt *line = exchange_log(x);
         line->ended = loop_now(x->relay->loop);

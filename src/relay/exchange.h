@@ -9,6 +9,7 @@
 #include "conn/server.h"
 #include "dialect/capability.h"
 #include "dialect/dialect.h"
+#include "dialect/probed.h"
 #include "relay/affinity.h"
 #include "relay/chain.h"
 #include "relay/cloud.h"
@@ -20,21 +21,30 @@
 #include "relay/refused.h"
 #include "relay/seam.h"
 
+/* A format that a target speaks, and where: "/v1/messages" behind its base path. */
+struct relay_speech {
+    const struct dialect *dialect;
+    struct span path;
+};
+#define RELAY_ALSO_MAX 4
+
 struct relay_target { /* immutable while a request may use it */
     const char *name;
     enum target_kind kind;
     const struct dialect *dialect;
     struct span path; /* base path and the dialect's own: "/v1/messages" */
-    /* Another format it speaks: used where the client speaks it, or its model answers nothing else.
-     * NULL: none. */
-    const struct dialect *also;
-    struct span also_path;
+    /* Other formats it speaks: used where the client speaks it, or its model answers nothing
+     * else. */
+    struct relay_speech also[RELAY_ALSO_MAX];
+    size_t also_count;
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
     struct origin *origin;     /* of this worker's pool */
     const struct cloud *cloud; /* NULL: spoken to as its dialect has it; else `path` is unused */
     int64_t context;           /* tokens, as its operator says; 0 = what is known of its model */
     struct gate *gate;         /* borrowed; NULL: it is not started by us */
+    const struct probed *probed; /* what probes found out about models here (capable.h) */
+    size_t probed_count;
 };
 
 struct relay_link {
@@ -63,6 +73,7 @@ struct exchange_attempt {
     struct span model; /* raw; empty = the client's */
     enum cause cause;  /* CAUSE_NONE: it answered, unless cancelled */
     bool cancelled;    /* the client left while it was under way */
+    bool resumed;      /* no new request: it was asked for the rest of the answer it had begun */
     bool outrun;       /* another target asked beside it was the first to give content */
     int status;
     usec started, ended;
@@ -126,6 +137,12 @@ struct exchange_report {
     bool fault_released;   /* the order ended while the fault kept it waiting */
 };
 
+struct exchange_move { /* spans live during the call of on_moved only */
+    const char *from, *to;
+    struct span model; /* of `to`; raw */
+    enum cause cause;  /* why `from` lost it */
+};
+
 struct relay {
     struct loop *loop;
     struct pool *pool;
@@ -143,6 +160,9 @@ struct relay {
      * content, with the request's routing; empty: there is none. NULL: none ever. */
     struct span (*default_model)(void *ctx);
     void (*on_done)(void *ctx, const struct exchange_report *report);
+    /* Another target goes on with an answer of which the client has a part; told before its first
+     * words. NULL: nobody wants to know. */
+    void (*on_moved)(void *ctx, struct request *r, const struct exchange_move *move);
     void *ctx;
     struct buf scratch; /* init with relay_init */
     size_t open;        /* exchanges under way */

@@ -3,7 +3,7 @@
  * in the middle), clean.c (thinking a target refuses), inject.c (faults on purpose) and answer.c
  * (what the client gets). Nobody else includes it. */
 #include "base/span.h"
-#include "http/sse.h"
+#include "http/stream.h"
 #include "relay/access_token.h"
 #include "relay/exchange.h"
 #include "relay/identity.h"
@@ -11,7 +11,8 @@
 #include "relay/seam.h"
 #include "relay/stops.h"
 
-#define ERROR_BODY_MAX ((size_t)64 << 10) /* the rest of an error body is not read */
+#define ATTEMPT_EVENT_MAX ((size_t)8 << 20) /* one event; reliability.md 3.4 */
+#define ERROR_BODY_MAX ((size_t)64 << 10)   /* the rest of an error body is not read */
 #define LEDGER_TEXT_MAX ((size_t)4 << 20)
 #define REQUEST_ID_SIZE 32
 
@@ -40,6 +41,13 @@ struct failure {
     const char *why; /* for logs */
 };
 
+/* Hearing the rest of a background response; see resume.c. */
+struct resume {
+    bool asked;         /* once */
+    bool waits;         /* for its first event */
+    struct failure cut; /* why; the attempt's own failure, when nothing comes of it */
+};
+
 struct attempt {
     const struct relay_link *link;
     const struct dialect *dialect; /* of those its target speaks */
@@ -58,19 +66,21 @@ struct attempt {
     struct span fields;      /* request header lines, credentials last */
     int status;
     bool streaming; /* a 2xx event stream is being read */
+    bool whole; /* asked for a whole answer where the client wants a stream: it gets its events */
     bool paused;
     bool ended;      /* the terminal event was seen */
     bool told_error; /* an error event was seen; `failure.error` holds it */
     struct span content_type;
     const struct http_field *reply_fields;
     size_t reply_field_count;
-    struct sse sse;
-    struct cloud_stream *frames; /* NULL: the stream is plain server-sent events */
+    struct event_stream events;
+    struct cloud_stream *frames; /* of AWS, instead of `events`; NULL: none */
     struct buf gathered;         /* whole bodies */
     struct reply_reader *reader;
     usec hedge_at; /* when another may be asked beside it; 0 = not */
     usec started, deadline, last_content, content_since; /* content_since: 0 = none yet */
     struct pace pace;
+    struct resume resume;
     struct injection *injection; /* a drill's fault is between us and the target; else NULL */
     uint64_t fault_serial;       /* it was committed, by this order; 0 = not (yet) */
     bool fault_counts;           /* ... and counts for the circuit */
@@ -164,6 +174,7 @@ struct exchange {
     struct reply_writer *pinger; /* writes keep-alives into `ping`, beside what is held in `out` */
     struct buf out, ping;
     bool head_sent;   /* status and headers are with the client */
+    bool gone;        /* the client is: its request is to be aborted */
     bool holding;     /* bytes stay in `out` until the commit point */
     bool writer_full; /* `out` reached its bound */
     bool error_told;  /* the target's own error event went through: none of ours follows */
@@ -216,6 +227,16 @@ void attempt_adopted(struct exchange *x, struct span heard); /* x->attempt has a
 struct failure attempt_failure(struct exchange *x, struct attempt *at, enum err err,
                                enum call_stage stage, bool deadline, const char *why);
 extern const struct call_events attempt_events;
+
+size_t attempt_line(struct exchange *x, const struct relay_link *link,
+                    usec now); /* a line of the exchange's log: its place */
+
+/* resume.c */
+/* The attempt broke off. True: its target was asked for the rest of the same answer, and the
+ * attempt goes on. */
+bool resume_begin(struct exchange *x, const struct failure *f);
+/* Is this event, the data of one that came, what must come next? */
+bool resume_fits(struct exchange *x, struct span data);
 
 /* rival.c */
 usec rival_next_check(const struct exchange *x);

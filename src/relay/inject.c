@@ -27,7 +27,7 @@ struct injection { /* in the exchange's arena */
     struct call_request request; /* its spans live as long as the attempt */
     struct fault_hit hit;
     struct timer timer;
-    struct sse sse; /* with `counter`: of the stream that passes through */
+    struct event_stream events; /* with `counter`: of the stream that passes through */
     struct reply_reader *counter;
     uint64_t seen;
     usec due; /* slow-first: when the request is sent */
@@ -113,11 +113,19 @@ static struct span error_event(struct injection *j)
     bool anthropic = x->attempt.dialect->id == DIALECT_ANTHROPIC;
     struct buf event;
     buf_init(&event, BODY_MAX);
-    if (sse_write(&event, anthropic ? "error" : NULL, error_body(j)) != ERR_OK)
+    struct span body = error_body(j);
+    enum err e = x->attempt.dialect->lines ? buf_printf(&event, "%.*s\n", SPAN_FMT(body))
+                                           : sse_write(&event, anthropic ? "error" : NULL, body);
+    if (e != ERR_OK)
         buf_reset(&event);
     struct span kept = arena_copy(x->arena, buf_span(&event));
     buf_deinit(&event);
     return kept;
+}
+
+static const char *stream_type(const struct injection *j)
+{
+    return j->x->attempt.dialect->lines ? "application/x-ndjson" : "text/event-stream";
 }
 
 static void tell_head(struct injection *j, int status, const char *type)
@@ -177,7 +185,7 @@ static void tell_error_or_event(struct injection *j)
         return;
     }
     later(j, 0, tell_first_error);
-    tell_head(j, 200, "text/event-stream");
+    tell_head(j, 200, stream_type(j));
 }
 
 static void send_late(struct timer *t)
@@ -198,7 +206,7 @@ static void tell_early(struct timer *t)
 {
     struct injection *j = CONTAINER_OF(t, struct injection, timer);
     struct exchange *x = j->x;
-    const char *type = x->stream ? "text/event-stream" : "application/json";
+    const char *type = x->stream ? stream_type(j) : "application/json";
     switch (kind_of(j)) {
     case FAULT_REFUSED:
         attempt_events.on_error(x, ERR_REFUSED, CALL_CONNECT, why);
@@ -313,7 +321,7 @@ static size_t before_fault(struct injection *j, struct span bytes)
     while (at < bytes.len && !is_reached(j)) {
         struct sse_event e;
         size_t used;
-        enum err err = sse_next(&j->sse, span_drop(bytes, at), &used, &e);
+        enum err err = event_stream_next(&j->events, span_drop(bytes, at), &used, &e);
         at += used;
         if (err != ERR_OK)
             break; /* not complete yet; or too long, which the attempt sees itself */
@@ -409,7 +417,7 @@ bool inject_begin(struct exchange *x, const struct call_request *request)
         return false;
     struct injection *j = arena_new(x->arena, struct injection);
     *j = (struct injection){.x = x, .request = *request, .hit = hit};
-    sse_init(&j->sse, EVENT_MAX, true);
+    event_stream_init(&j->events, x->attempt.dialect->lines, EVENT_MAX);
     x->attempt.injection = j;
     if (needs_target(x, kind_of(j))) {
         pass_through(j);
@@ -424,5 +432,5 @@ bool inject_begin(struct exchange *x, const struct call_request *request)
 void inject_drop(struct injection *j)
 {
     loop_timer_cancel(j->x->relay->loop, &j->timer);
-    sse_deinit(&j->sse);
+    event_stream_deinit(&j->events);
 }

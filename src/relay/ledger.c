@@ -22,21 +22,6 @@ void ledger_deinit(struct ledger *l)
     buf_deinit(&l->rows);
 }
 
-static void merge(int64_t *into, int64_t told)
-{
-    if (told >= 0)
-        *into = told;
-}
-
-static void merge_usage(struct chat_usage *into, const struct chat_usage *told)
-{
-    merge(&into->input, told->input);
-    merge(&into->cache_read, told->cache_read);
-    merge(&into->cache_write, told->cache_write);
-    merge(&into->output, told->output);
-    merge(&into->reasoning, told->reasoning);
-}
-
 /* What does not fit ends the keeping: what is there has no holes. */
 static void keep_text(struct ledger *l, struct buf *to, struct chat_text t)
 {
@@ -162,18 +147,27 @@ static void note_block_stop(struct ledger *l, struct span whole)
     l->tool_calls += l->last.type == CHAT_TOOL_USE;
 }
 
+static void note_part(struct ledger *l)
+{
+    size_t at = ledger_last_index(l);
+    if (l->last.open && at != SIZE_MAX)
+        l->blocks[at] |= LEDGER_PART;
+}
+
 void ledger_note(struct ledger *l, const struct chat_event *e)
 {
     l->content = l->content || ledger_is_content(e);
     switch (e->type) {
     case CHAT_EV_START:
         l->started = true;
-        merge_usage(&l->usage, &e->usage);
+        chat_usage_merge(&l->usage, &e->usage);
         break;
     case CHAT_EV_BLOCK_START:
         note_block_start(l, e);
         break;
     case CHAT_EV_DELTA:
+        if (e->part)
+            note_part(l);
         note_piece(l, e->text);
         break;
     case CHAT_EV_BLOCK_STOP:
@@ -183,7 +177,7 @@ void ledger_note(struct ledger *l, const struct chat_event *e)
         l->last.done = true;
         break;
     case CHAT_EV_USAGE:
-        merge_usage(&l->usage, &e->usage);
+        chat_usage_merge(&l->usage, &e->usage);
         break;
     case CHAT_EV_FINISH:
         l->finished = true;

@@ -35,10 +35,11 @@ struct ledger {           /* embed it; readable */
     uint64_t sequence; /* of numbered events (Responses): the next one's number */
     bool refused;      /* a refusal was given */
     bool raw; /* set by the owner: the client sees the target's own events, empty blocks too */
-    uint8_t blocks[LEDGER_BLOCKS_MAX]; /* the types of those behind us; LEDGER_UNSEEN: the client
-                                          saw nothing of it */
+    uint8_t blocks[LEDGER_BLOCKS_MAX]; /* the types of those behind us, and what was seen of them */
 };
-#define LEDGER_UNSEEN 0x80
+#define LEDGER_UNSEEN 0x80 /* the client saw nothing of it */
+#define LEDGER_PART 0x40   /* it saw its part announced (chat_event.part) */
+#define LEDGER_TYPE 0x3f
 struct ledger_row {
     size_t at, id, name; /* where in `said`; lengths of its id and name, the content follows */
 };

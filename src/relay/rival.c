@@ -32,7 +32,7 @@ static const struct call_events rival_events = {
 static void free_heard(struct rival *r)
 {
     buf_deinit(&r->heard);
-    sse_deinit(&r->attempt.sse);
+    event_stream_deinit(&r->attempt.events);
 }
 
 /* Its call and buffers go; its line says how it ended. */
@@ -95,7 +95,7 @@ bool rival_take_over(struct exchange *x)
     x->lossy = r->lossy;
     struct span heard = arena_copy(x->arena, buf_span(&r->heard));
     free_heard(r);
-    sse_init(&x->attempt.sse, x->attempt.sse.max_bytes, true);
+    event_stream_init(&x->attempt.events, x->attempt.dialect->lines, ATTEMPT_EVENT_MAX);
     attempt_adopted(x, heard);
     return true;
 }
@@ -136,8 +136,7 @@ static void on_head(void *ctx, const struct http_head *head)
     }
     attempt_head(x, at, head);
     if (head->status >= 200 && head->status <= 299 && !at->streaming)
-        failed(x, ERR_SYNTAX, CALL_BODY, false,
-               "a stream was asked for, and the 200 is not text/event-stream");
+        failed(x, ERR_SYNTAX, CALL_BODY, false, "a stream was asked for, and the 200 is none");
 }
 
 /* True: the rival is still one. */
@@ -152,7 +151,7 @@ static bool probe(struct exchange *x, struct span bytes)
     while (bytes.len > 0 && !r->content) {
         struct sse_event e;
         size_t used;
-        enum err err = sse_next(&r->attempt.sse, bytes, &used, &e);
+        enum err err = event_stream_next(&r->attempt.events, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             break;
@@ -229,7 +228,7 @@ static bool write_request(struct exchange *x, size_t link, usec now)
     chain_unfit(&x->walk, link);
     x->attempt_count--; /* nothing was sent */
     buf_deinit(&r->attempt.gathered);
-    sse_deinit(&r->attempt.sse);
+    event_stream_deinit(&r->attempt.events);
     return false;
 }
 

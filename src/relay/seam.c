@@ -12,9 +12,11 @@
  *   - Repetition of everything ("restart", "echo"): the whole delivered text comes again. Blanks at
  *     its ends do not count. A retelling in other words cannot be told from new text and is given.
  *   - Repetition of the end: the longest end of the delivered text that the held text begins with,
- *     from REPEAT_MIN bytes on and from a word's edge. Not so where the delivered text repeats
- * itself in the same way already ("no no no no"): there the pattern may just go on. What is shorter
- * is given as new: to double a word is the lesser evil than to lose one.
+ *     from REPEAT_MIN bytes on and from a word's edge; an identifier is one word. Not so where the
+ *     delivered text repeats itself in the same way already ("no no no no"), nor where the end has
+ *     no word in it (the line below a table's head) and begins behind no blank: there the pattern
+ *     may just go on. What is shorter is given as new: to double a word is the lesser evil than to
+ *     lose one.
  *   - Blanks: models do not see the blanks a text ends with (Claude even refuses them), so they
  * give them again. As many leading ones are dropped as the delivered text ends with.
  *   - Nothing is ever put in: two words run together are the target's own doing.
@@ -96,8 +98,8 @@ struct seam_report seam_report(const struct seam *s)
 
 enum verdict { NOT_SO, NOT_YET, IS_SO };
 
-/* How they begin. What is between such a beginning and the line's end does not matter: "Sure!
- * Continuing from where I left off:". */
+/* How they begin. "Continue" is not among them: text goes on like that. What is between such a
+ * beginning and the line's end does not matter: "Sure! Continuing from where I left off:". */
 static const char *const lead_ins[] = {
     "sure",
     "certainly",
@@ -110,7 +112,9 @@ static const char *const lead_ins[] = {
     "[continu",
     "*continu",
     "**continu",
-    "continu",
+    "continuing",
+    "continued",
+    "continuation",
     "apologies",
     "sorry",
     "i apologize",
@@ -213,8 +217,21 @@ static enum verdict restart(const struct seam *s, struct span text, bool over, s
 
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            (unsigned char)c >= 0x80;
+}
+
+static bool behind_blank(struct span kept, size_t at)
+{
+    return at == 0 || is_blank(kept.at[at - 1]);
+}
+
+static bool has_word(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (is_word(s.at[i]))
+            return true;
+    return false;
 }
 
 /* Does a word, or a character, begin at kept[at]? */
@@ -253,6 +270,8 @@ static enum verdict repeated_end(const struct seam *s, struct span text, bool ov
         if (!is_edge(s->kept, at))
             continue;
         struct span end = span_drop(s->kept, at);
+        if (!has_word(end) && !behind_blank(s->kept, at))
+            continue;
         if (rest.len < len) {
             if (!over && span_starts(end, rest))
                 return NOT_YET; /* a longer one may still come */

@@ -67,7 +67,7 @@ static void retell(struct exchange *x, const struct chat_event *e)
  */
 static void retell_block(struct exchange *x, size_t index, bool open)
 {
-    enum chat_block_type type = (enum chat_block_type)(x->ledger.blocks[index] & ~LEDGER_UNSEEN);
+    enum chat_block_type type = (enum chat_block_type)(x->ledger.blocks[index] & LEDGER_TYPE);
     bool last = index + 1 == x->ledger.block_count;
     bool opened = type == CHAT_TEXT || type == CHAT_THINKING || type == CHAT_TOOL_USE ||
                   type == CHAT_SERVER_TOOL_USE || (x->ledger.keep && type == CHAT_REFUSAL);
@@ -82,6 +82,8 @@ static void retell_block(struct exchange *x, size_t index, bool open)
                                           : kept && content.at.len ? content.at
                                                                    : SPAN("{}"),
                                    .custom = last && x->ledger.last.custom});
+    if (x->ledger.blocks[index] & LEDGER_PART)
+        retell(x, &(struct chat_event){.type = CHAT_EV_DELTA, .part = true});
     if (opened && content.at.len)
         retell(x, &(struct chat_event){.type = CHAT_EV_DELTA, .text = content});
     if (!open)

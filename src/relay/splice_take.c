@@ -77,6 +77,18 @@ static void close_open_text(struct exchange *x)
     x->splice.text_open = false;
 }
 
+static void tell_moved(struct exchange *x, struct span model)
+{
+    struct relay *relay = x->relay;
+    if (!relay->on_moved || x->route->links[x->last.link].target == x->attempt.link->target)
+        return;
+    const struct exchange_move move = {.from = x->route->links[x->last.link].target->name,
+                                       .to = x->attempt.link->target->name,
+                                       .model = model,
+                                       .cause = x->last.cause};
+    relay->on_moved(relay->ctx, x->request, &move);
+}
+
 /* Before the first thing this target gives: where another model begins, a client that asked for it
  * is told with a block of its own, so that the text before it ends and a new one begins. */
 static void arrive(struct exchange *x)
@@ -86,6 +98,7 @@ static void arrive(struct exchange *x)
     if (s->arrived)
         return;
     s->arrived = true;
+    tell_moved(x, to);
     if (s->marks && !span_eq(s->from, to)) {
         close_open_text(x);
         give(x, &(struct chat_event){.type = CHAT_EV_BLOCK_START,

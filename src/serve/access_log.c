@@ -110,6 +110,10 @@ static void put_attempts(struct json_out *w, const struct exchange_report *r)
         jw_key(w, "status");
         jw_i64(w, at->status);
         put_ms(w, "ms", at->started, at->ended);
+        if (at->resumed) {
+            jw_key(w, "resumed");
+            jw_bool(w, true);
+        }
         if (at->injected) /* a drill did it */
             put_key(w, "injected", at->injected);
         jw_object_end(w);

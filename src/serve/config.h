@@ -27,10 +27,11 @@ struct config_target {
     struct config_secret key; /* bound to url's origin */
     /* Bedrock: keys that sign, where there is no `key`; Vertex: an account's JSON document */
     struct config_secret access_key, secret_key, session_token, service_account;
-    const char *region;  /* of a cloud; NULL for other kinds */
-    const char *project; /* Vertex; NULL = the service account's own */
-    const char *ca;      /* CA file or NULL */
-    const char *model;   /* default model of a chain entry without one; NULL = the client's name */
+    const char *region;      /* of a cloud; NULL for other kinds */
+    const char *api_version; /* Azure: a date, for deployments' URLs; NULL = the v1 endpoint */
+    const char *project;     /* Vertex; NULL = the service account's own */
+    const char *ca;          /* CA file or NULL */
+    const char *model; /* default model of a chain entry without one; NULL = the client's name */
     enum dialect_id dialect; /* what is spoken to it */
     enum config_api api;     /* and of OpenAI's two formats, which */
     uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
@@ -44,6 +45,15 @@ struct config_target {
     bool found;                 /* discovered, not configured */
     int line;                   /* in the file; 0 = not from there */
 };
+/* The header that carries its key; NULL: Authorization: Bearer. (config_target.c) */
+const char *config_key_header(const struct config_target *t);
+/* Has a region and credentials that are no single key: Bedrock, Vertex, Gemini on Vertex. */
+static inline bool config_is_cloud(const struct config_target *t)
+{
+    bool gemini_there = t->kind == TARGET_GEMINI &&
+                        (t->service_account.form != SECRET_NONE || t->project || t->region);
+    return t->kind == TARGET_BEDROCK || t->kind == TARGET_VERTEX || gemini_there;
+}
 struct config_link {   /* a chain entry: target or target/model */
     size_t target;     /* index into targets */
     const char *model; /* NULL = the client's model name */
@@ -135,6 +145,12 @@ MUST_USE enum err config_load(const struct config_source *s, struct arena *repor
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
 /* First route whose glob matches the (decoded) model; NULL when none does. */
+/* What a link's target is with this link's model: Google's models at kind vertex are kind gemini's
+ * matter. */
+enum target_kind config_link_kind(const struct config *c, const struct config_link *link);
+/* What is known of a link; asked: the client's model name, for a link without one. */
+struct capability config_link_capability(const struct config *c, const struct config_link *link,
+                                         struct span asked);
 const struct config_route *config_route_for(const struct config *c, struct span model);
 /* "hotspare.yaml:14:7: error: ..." with the source line, a caret, and "fix: ..."; for all of a
  * report. Secrets written into the file are masked in the source lines shown. */
@@ -145,4 +161,8 @@ void config_report_print(const struct config_report *r, const struct config_sour
 void config_show(const struct config *c, bool origin, struct buf *out);
 /* "deadlines.first_token", a section, or NULL = all. ERR_NOT_FOUND: *out says what is near. */
 enum err config_explain(const char *key, struct buf *out);
+/* What each target of each chain can carry, and its limits. */
+void config_explain_chains(const struct config *c, struct buf *out);
+/* docs/capabilities.md: the same for every kind of target. */
+void config_capability_page(struct buf *out);
 void config_schema(struct buf *out); /* JSON Schema 2020-12 */

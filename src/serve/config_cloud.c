@@ -1,5 +1,5 @@
-/* What Bedrock and Vertex need beside what all targets have: a region, from which the URL follows,
- * and credentials that are no single key. */
+/* What Bedrock and Vertex, of Claude's and of Gemini, need beside what all targets have: a region,
+ * from which the URL follows, and credentials that are no single key. */
 #include "serve/config_internal.h"
 
 static const char *env_of(struct config_reader *r, const char *name)
@@ -39,7 +39,7 @@ void config_cloud_region(struct config_reader *r, struct config_target *t, struc
 {
     const char *region = t->region;
     if (!region)
-        region = t->kind == TARGET_VERTEX ? "global" : region_from_env(r);
+        region = t->kind == TARGET_BEDROCK ? region_from_env(r) : "global";
     if (!region) {
         config_complain(r, at, false, "add region: us-east-1, or export AWS_REGION=us-east-1",
                         "%s: kind bedrock needs a region", r->path);
@@ -96,7 +96,7 @@ static void refuse_vertex_keys(struct config_reader *r, const struct config_targ
 {
     if (t->service_account.form != SECRET_NONE || t->project)
         config_complain(r, at, false, "remove them",
-                        "%s: service_account and project are for kind vertex", r->path);
+                        "%s: service_account and project are for kinds vertex and gemini", r->path);
 }
 
 static void refuse_aws_keys(struct config_reader *r, const struct config_target *t,
@@ -118,7 +118,7 @@ static void check_vertex_keys(struct config_reader *r, struct config_target *t,
                             : "%s: has no service account",
                         r->path);
     else if (key && !t->project)
-        config_complain(r, at, false, "add project: my-project", "%s: kind vertex needs a project",
+        config_complain(r, at, false, "add project: my-project", "%s: Vertex needs a project",
                         r->path);
 }
 
@@ -141,6 +141,6 @@ void config_cloud_refuse(struct config_reader *r, const struct config_target *t,
     refuse_vertex_keys(r, t, at);
     refuse_aws_keys(r, t, at);
     if (t->region)
-        config_complain(r, at, false, "remove it", "%s.region: for kinds bedrock and vertex only",
-                        r->path);
+        config_complain(r, at, false, "remove it",
+                        "%s.region: for kinds bedrock, vertex and gemini only", r->path);
 }

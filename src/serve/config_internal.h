@@ -61,8 +61,6 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
 /* "HOTSPARE_DEADLINES_STALL" into out. */
 void config_row_env(const struct config_row *row, char out[64]);
 
-/* Kinds that DESIGN.md names and this version does not have. */
-bool config_kind_is_planned(struct span word);
 struct config_kind {
     const char *url; /* NULL: must be given */
     enum dialect_id dialect;
@@ -162,11 +160,7 @@ void config_check_file(struct config_reader *r, struct config_mark at, const cha
 void config_from_environment(struct config_reader *r);
 /* config_target.c: what follows from a target's kind; checks of its URL and key. */
 void config_finish_targets(struct config_reader *r);
-static inline bool config_is_cloud(const struct config_target *t)
-{
-    return t->kind == TARGET_BEDROCK || t->kind == TARGET_VERTEX;
-}
-/* config_cloud.c: region, URL and credentials of Bedrock and Vertex. */
+/* config_cloud.c: region, URL and credentials of Bedrock, Vertex and Gemini there. */
 void config_cloud_region(struct config_reader *r, struct config_target *t, struct config_mark at);
 void config_cloud_keys(struct config_reader *r, struct config_target *t, struct config_mark at);
 /* A target of another kind has none of their keys. node: of its mapping. */

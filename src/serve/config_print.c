@@ -95,7 +95,9 @@ static bool is_told(const struct config_row *row, const struct config_target *t)
     case CONFIG_API:
         return t->api != config_default_api(t);
     case CONFIG_AUTH:
-        return t->bearer && t->dialect == DIALECT_ANTHROPIC && !config_is_cloud(t);
+        return t->bearer && !config_is_cloud(t) &&
+               (t->dialect == DIALECT_ANTHROPIC || t->kind == TARGET_AZURE_OPENAI ||
+                t->kind == TARGET_GEMINI);
     case CONFIG_BOOL:
         return t->plain_http;
     case CONFIG_COUNT:

@@ -33,6 +33,26 @@ static void unknown_target(struct config_reader *r, struct config_mark at, struc
                         "%s: unknown target \"%.*s\"", r->path, SPAN_FMT(name));
 }
 
+enum target_kind config_link_kind(const struct config *c, const struct config_link *link)
+{
+    enum target_kind kind = c->targets[link->target].kind;
+    bool googles = link->model && span_search(span_from(link->model), SPAN("gemini")) >= 0;
+    return kind == TARGET_VERTEX && googles ? TARGET_GEMINI : kind;
+}
+
+struct capability config_link_capability(const struct config *c, const struct config_link *link,
+                                         struct span asked)
+{
+    const struct config_target *t = &c->targets[link->target];
+    struct span model = link->model ? span_from(link->model) : asked;
+    struct capability cap = capability_preset(config_link_kind(c, link), model);
+    if (t->kind == TARGET_OPENAI_COMPATIBLE)
+        (void)capability_at_host(&cap, t->url.host, model);
+    if (t->context > 0)
+        cap.context = t->context;
+    return cap;
+}
+
 static bool same_model(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;

@@ -45,7 +45,8 @@ const struct config_row config_rows[] = {
              "target's URL and nowhere else."},
     {"targets.*.region", CONFIG_TEXT, .offset = IN_TARGET(region),
      .help = "Where a cloud answers: us-east-1 for Bedrock, us-east5 or global for Vertex. Without "
-             "it: AWS_REGION for Bedrock, global for Vertex."},
+             "it: AWS_REGION for Bedrock, global for Vertex. Kind gemini with it, a project or a "
+             "service account is Gemini on Vertex."},
     {"targets.*.access_key", CONFIG_SECRET, .offset = IN_TARGET(access_key),
      .help = "Bedrock: the AWS access key id that signs requests. Without it and without key: "
              "env:AWS_BEARER_TOKEN_BEDROCK as key when there is one, else the AWS_ environment "
@@ -60,8 +61,13 @@ const struct config_row config_rows[] = {
              "tokens are fetched with it and renewed in time."},
     {"targets.*.project", CONFIG_TEXT, .offset = IN_TARGET(project),
      .help = "Vertex: the Google Cloud project. Without it: the service account's."},
+    {"targets.*.api_version", CONFIG_TEXT, .offset = IN_TARGET(api_version),
+     .help = "Azure OpenAI: 2024-10-21 and its like. With it each model is asked at the URL of the "
+             "deployment of its name; without it at the resource's v1 endpoint."},
     {"targets.*.auth", CONFIG_AUTH, .offset = IN_TARGET(bearer),
-     .help = "How the key is sent. Without it: x-api-key to Claude, else Authorization: Bearer."},
+     .help =
+         "How the key is sent. Without it: x-api-key to Claude, api-key to Azure, x-goog-api-key "
+         "to Gemini, else Authorization: Bearer."},
     {"targets.*.ca", CONFIG_FILE, .offset = IN_TARGET(ca),
      .help = "PEM file of the authorities its certificate is checked against. Without it: the "
              "system's."},
@@ -70,8 +76,8 @@ const struct config_row config_rows[] = {
     {"targets.*.context", CONFIG_COUNT, "0", 0, 100000000, IN_TARGET(context),
      .help = "Tokens its model has for prompt and answer together: a longer conversation is "
              "shortened, or the target skipped. Give it for engines started with less than the "
-             "model could, and for Ollama, which cuts prompts silently. 0: what is known of the "
-             "model."},
+             "model could, and for Ollama, where each request sets it (num_ctx). 0: what is known "
+             "of the model."},
     {"targets.*.speaks", CONFIG_SPEAKS, .offset = IN_TARGET(dialect),
      .help = "What is spoken to it; for kinds openai-compatible and standin."},
     {"targets.*.api", CONFIG_API, .offset = IN_TARGET(api),
@@ -173,8 +179,8 @@ const struct config_row config_rows[] = {
     {"access_log", CONFIG_FILE, .offset = IN_CONFIG(access_log), .restart = true,
      .help = "File for these lines; - is standard output. Without it: standard error."},
     {"state_dir", CONFIG_FILE, .offset = IN_CONFIG(state_dir), .restart = true,
-     .help = "Directory where breakers, and what refusals taught, outlive a restart. Without "
-             "it: they do not."},
+     .help = "Directory where breakers, what refusals taught and what probes found out outlive a "
+             "restart. Without it: they do not."},
     {"shared", CONFIG_PLANNED, .help = "Redis or Valkey shared by several replicas."},
 };
 const size_t config_row_count = ARRAY_LEN(config_rows);
@@ -271,11 +277,6 @@ size_t config_row_words(const struct config_row *row, const char *out[CONFIG_WOR
     return n;
 }
 
-bool config_kind_is_planned(struct span word)
-{
-    return span_is(word, "azure-openai") || span_is(word, "gemini");
-}
-
 const struct config_kind *config_kind(enum target_kind k)
 {
     static const struct config_kind kinds[TARGET_KIND_COUNT] = {
@@ -290,6 +291,9 @@ const struct config_kind *config_kind(enum target_kind k)
         [TARGET_OLLAMA] = {"http://127.0.0.1:11434/v1", DIALECT_OPENAI_CHAT, .wants_model = true},
         [TARGET_MISTRAL] = {"https://api.mistral.ai/v1", DIALECT_OPENAI_CHAT, .wants_key = true,
                             .wants_model = true},
+        [TARGET_AZURE_OPENAI] = {NULL, DIALECT_OPENAI_CHAT, .wants_key = true, .wants_model = true},
+        [TARGET_GEMINI] = {"https://generativelanguage.googleapis.com/v1beta", DIALECT_GEMINI,
+                           .wants_key = true, .wants_model = true},
         [TARGET_BEDROCK] = {NULL, DIALECT_ANTHROPIC, .wants_model = true},
         [TARGET_VERTEX] = {NULL, DIALECT_ANTHROPIC, .wants_model = false},
         [TARGET_STANDIN] = {NULL, DIALECT_ANTHROPIC, .choose_dialect = true},

@@ -22,6 +22,16 @@ static bool given(const struct at *a, const char *key)
     return config_node_get(a->node, key) != NULL;
 }
 
+/* Where a base URL without a path leads. */
+static const char *default_path(const struct config_target *t)
+{
+    if (t->kind == TARGET_AZURE_OPENAI)
+        return t->api_version ? "/openai" : "/openai/v1";
+    if (t->kind == TARGET_GEMINI)
+        return config_is_cloud(t) ? "" : "/v1beta";
+    return "/v1";
+}
+
 /* The URL as it is used: OpenAI-style targets live under /v1, Claude's do not (their paths bring
  * it). */
 static void normalise_url(struct at *a)
@@ -36,6 +46,8 @@ static void normalise_url(struct at *a)
     if (t->dialect == DIALECT_ANTHROPIC && span_ends(u.path, SPAN("/v1")))
         u.path.len -= 3;
     else if (t->dialect != DIALECT_ANTHROPIC && u.path.len == 0)
+        more = default_path(t);
+    else if (t->kind == TARGET_AZURE_OPENAI && !t->api_version && span_is(u.path, "/openai"))
         more = "/v1";
     bool six = span_find(u.host, ':') >= 0;
     char port[8] = "";
@@ -57,7 +69,10 @@ static bool finish_url(struct at *a)
     if (!a->t->url_text && !a->kind->url) {
         if (config_is_cloud(a->t))
             return false; /* its region was complained about */
-        config_complain(r, mark_of(a, "kind"), false, "add url: http://host:port",
+        config_complain(r, mark_of(a, "kind"), false,
+                        a->t->kind == TARGET_AZURE_OPENAI
+                            ? "add url: https://RESOURCE.openai.azure.com"
+                            : "add url: http://host:port",
                         "%s: kind %s has no URL of its own", r->path, target_kind_name(a->t->kind));
         return false;
     }
@@ -97,14 +112,85 @@ static void finish_api(struct at *a)
     struct config_target *t = a->t;
     if (!given(a, "api"))
         t->api = config_default_api(t);
-    else if (t->dialect == DIALECT_ANTHROPIC)
+    else if (t->dialect != DIALECT_OPENAI_CHAT)
         config_complain(a->r, mark_of(a, "api"), false, "remove it",
                         "%s.api: only OpenAI-style targets have a choice", a->r->path);
+    else if (t->kind == TARGET_AZURE_OPENAI && t->api_version && t->api != CONFIG_API_CHAT)
+        config_complain(a->r, mark_of(a, "api"), false,
+                        "remove api_version, so that the v1 endpoint is asked",
+                        "%s.api: Azure's deployments answer chat only", a->r->path);
+}
+
+const char *config_key_header(const struct config_target *t)
+{
+    if (t->bearer)
+        return NULL;
+    switch (t->kind) {
+    case TARGET_AZURE_OPENAI:
+        return "api-key";
+    case TARGET_GEMINI:
+        return "x-goog-api-key";
+    default:
+        return t->dialect == DIALECT_ANTHROPIC ? "x-api-key" : NULL;
+    }
+}
+
+/* It becomes part of a path. */
+static void check_api_version(struct at *a)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+    const char *version = a->t->api_version;
+    if (!version && a->t->kind == TARGET_AZURE_OPENAI &&
+        span_search(a->t->url.path, SPAN("/deployments/")) >= 0)
+        config_complain(a->r, mark_of(a, "url"), false, "add api_version: 2024-10-21",
+                        "%s.url: the URL of a deployment needs a version", a->r->path);
+    if (!version)
+        return;
+    if (a->t->kind != TARGET_AZURE_OPENAI)
+        config_complain(a->r, mark_of(a, "api_version"), false, "remove it",
+                        "%s.api_version: for kind azure-openai only", a->r->path);
+    else if (!*version || strlen(version) > 40 || version[strspn(version, allowed)])
+        config_complain(a->r, mark_of(a, "api_version"), false, "write a date such as 2024-10-21",
+                        "%s.api_version: not a version of Azure's", a->r->path);
+}
+
+/* How the key is sent, where there is a choice. */
+static void finish_auth(struct at *a)
+{
+    struct config_target *t = a->t;
+    bool own_header = t->kind == TARGET_AZURE_OPENAI || t->kind == TARGET_GEMINI;
+    if (t->dialect == DIALECT_ANTHROPIC || (own_header && (t->bearer || !given(a, "auth"))))
+        return;
+    if (given(a, "auth") && !t->bearer)
+        config_complain(a->r, mark_of(a, "auth"), false, "remove it",
+                        own_header
+                            ? "%s.auth: its key goes in a header of its own, or as bearer"
+                            : "%s.auth: OpenAI-style targets take Authorization: Bearer only",
+                        a->r->path);
+    t->bearer = true;
+}
+
+static const char *key_advice(enum target_kind kind)
+{
+    switch (kind) {
+    case TARGET_ANTHROPIC:
+        return "add key: env:ANTHROPIC_API_KEY";
+    case TARGET_OPENAI:
+        return "add key: env:OPENAI_API_KEY";
+    case TARGET_AZURE_OPENAI:
+        return "add key: env:AZURE_OPENAI_API_KEY";
+    case TARGET_GEMINI:
+        return "add key: env:GEMINI_API_KEY";
+    default:
+        return "add key: env:MISTRAL_API_KEY";
+    }
 }
 
 static void finish_key(struct at *a)
 {
     struct config_target *t = a->t;
+    check_api_version(a);
     if (config_is_cloud(t) && given(a, "auth"))
         config_complain(a->r, mark_of(a, "auth"), false, "remove it",
                         "%s.auth: how a cloud is sent its credentials is known", a->r->path);
@@ -112,19 +198,10 @@ static void finish_key(struct at *a)
         config_cloud_keys(a->r, t, mark_of(a, "kind"));
     else
         config_cloud_refuse(a->r, t, a->node);
-    if (t->dialect != DIALECT_ANTHROPIC) {
-        if (given(a, "auth") && !t->bearer)
-            config_complain(a->r, mark_of(a, "auth"), false, "remove it",
-                            "%s.auth: OpenAI-style targets take Authorization: Bearer only",
-                            a->r->path);
-        t->bearer = true;
-    }
+    finish_auth(a);
     if (t->key.form == SECRET_NONE && !given(a, "key") && a->kind->wants_key &&
-        !url_host_is_loopback(t->url.host))
-        config_complain(a->r, mark_of(a, "kind"), !a->node,
-                        t->kind == TARGET_ANTHROPIC ? "add key: env:ANTHROPIC_API_KEY"
-                        : t->kind == TARGET_OPENAI  ? "add key: env:OPENAI_API_KEY"
-                                                    : "add key: env:MISTRAL_API_KEY",
+        !config_is_cloud(t) && !url_host_is_loopback(t->url.host))
+        config_complain(a->r, mark_of(a, "kind"), !a->node, key_advice(t->kind),
                         "%s: has no key, and %.*s wants one", a->r->path, SPAN_FMT(t->url.host));
     if (t->ca) {
         (void)snprintf(a->r->path, sizeof(a->r->path), "targets.%s.ca", t->name);

@@ -88,9 +88,6 @@ static bool read_word(const struct config_row *row, struct arena *a, struct span
         }
         all = arena_printf(a, "%.*s%s%s", SPAN_FMT(all), i ? ", " : "", words[i]);
     }
-    if (row->type == CONFIG_KIND && config_kind_is_planned(text))
-        return no(out, arena_printf(a, "%.*s is planned, not in this version", SPAN_FMT(text)).at,
-                  arena_printf(a, "use one of: %.*s", SPAN_FMT(all)).at);
     const char *near = config_nearest(text, words, count);
     const char *what =
         near ? arena_printf(a, "\"%.*s\" is not one of its words; did you mean \"%s\"?",

@@ -134,7 +134,9 @@ static void collect(struct arena *a, struct discovery *d, struct discovered *out
 void discover_engines(struct arena *a, struct discovered *out)
 {
     *out = (struct discovered){0};
-    struct discovery d = {.loop = loop_new()};
+    struct discovery d = {.loop = loop_new_guest()};
+    if (!d.loop)
+        return; /* no descriptors: nothing can be asked */
     struct pool *pool = pool_new(d.loop, &pool_limits_default);
     start(&d, pool);
     loop_timer_in(d.loop, &d.timer, DISCOVER_TIME, out_of_time);

@@ -150,6 +150,27 @@ enum err load_config(const struct load_flags *flags, bool discover, bool resolve
     return e == ERR_OK ? check_secrecy(l, mode, out_why) : e;
 }
 
+enum err load_config_text(const char *name, struct span text, struct loaded *l,
+                          const char **out_why)
+{
+    static const struct load_flags no_flags;
+    *l = (struct loaded){0};
+    arena_init(&l->arena, (size_t)32 << 20);
+    l->source = (struct config_source){.path = name,
+                                       .text = text,
+                                       .env = lookup,
+                                       .env_ctx = (void *)(uintptr_t)&no_flags,
+                                       .resolve_secrets = true};
+    enum err e = config_load(&l->source, &l->arena, &l->config, &l->report);
+    if (e != ERR_OK || !holds_literal_secret(l->config))
+        return e;
+    *out_why =
+        arena_printf(&l->arena, "%s holds a key: write it as env:NAME or file:/path", name).at;
+    config_unref(l->config);
+    l->config = NULL;
+    return ERR_PERMISSION;
+}
+
 void loaded_deinit(struct loaded *l)
 {
     if (l->config)

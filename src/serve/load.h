@@ -22,4 +22,8 @@ struct loaded {
  * says) or ERR_INVALID (report says). Deinit in every case. */
 MUST_USE enum err load_config(const struct load_flags *flags, bool discover, bool resolve_secrets,
                               struct loaded *out, const char **out_why);
+/* The same from a text in memory; name: what messages call it. Keys come from where it points to:
+ * one written into the text itself is refused (ERR_PERMISSION). */
+MUST_USE enum err load_config_text(const char *name, struct span text, struct loaded *out,
+                                   const char **out_why);
 void loaded_deinit(struct loaded *l);

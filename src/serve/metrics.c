@@ -10,6 +10,7 @@
 static const double bucket_seconds[METRICS_BUCKETS] = {
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300, 600};
 
+/* All of dialect/capability.h; test_metrics.c fails when one is missing. */
 static const char *const loss_names[] = {LOSSY_CACHE_CONTROL,
                                          LOSSY_THINKING,
                                          LOSSY_REDACTED_THINKING,
@@ -35,9 +36,14 @@ static const char *const loss_names[] = {LOSSY_CACHE_CONTROL,
                                          LOSSY_TOOL_NAME,
                                          LOSSY_PARALLEL_TOOLS,
                                          LOSSY_CONTEXT_MANAGEMENT,
+                                         LOSSY_TOOL_CHOICE,
+                                         LOSSY_STRICT,
+                                         LOSSY_FIRST_TURN,
+                                         LOSSY_MAX_TOKENS,
+                                         LOSSY_TOOL_RESULT_SHORTENED,
                                          LOSSY_TOKEN_COUNT,
                                          LOSSY_OTHER};
-static_assert(ARRAY_LEN(loss_names) <= 32, "metrics.loss has 32 rows");
+static_assert(ARRAY_LEN(loss_names) <= METRICS_LOSSES, "a row in metrics.loss for each");
 
 void metrics_names_init(struct metrics_names *n)
 {

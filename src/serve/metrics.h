@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #define METRICS_TARGETS 32 /* row 0 = nobody, the last row = "other" */
+#define METRICS_LOSSES 40  /* names of what a translation can lose */
 #define METRICS_BUCKETS 18
 
 /* Names of the rows; grows over reloads, never shrinks. Guarded by the service's lock. */
@@ -41,7 +42,7 @@ struct metrics { /* one per worker; written by its thread, read by any */
     atomic_ullong rescued[2]; /* complete answers after the lead had failed: before the first word,
                                  in the middle */
     atomic_ullong tokens[METRICS_TARGETS][TOKENS_KINDS];
-    atomic_ullong loss[32];
+    atomic_ullong loss[METRICS_LOSSES];
     struct metrics_histogram ttft[METRICS_TARGETS], duration[METRICS_TARGETS];
     atomic_llong open;
 };

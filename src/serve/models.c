@@ -110,9 +110,7 @@ static void put_limit(struct json_out *j, const char *key, int64_t n)
 static void put_claude(struct json_out *j, const struct config *c, const struct config_route *route,
                        struct span id, struct arena *a)
 {
-    const struct config_link *lead = &route->links[0];
-    struct capability cap =
-        capability_preset(c->targets[lead->target].kind, lead->model ? span_from(lead->model) : id);
+    struct capability cap = config_link_capability(c, &route->links[0], id);
     put_key(j, "type", "model");
     jw_key(j, "display_name");
     jw_str(j, arena_printf(a, "%.*s (%.*s)", SPAN_FMT(id), SPAN_FMT(chain_words(c, route, a))));

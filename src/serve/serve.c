@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "serve/engines.h"
+#include "serve/health.h"
 #include "serve/learned_file.h"
 #include "serve/load.h"
 #include "serve/worker.h"
@@ -378,12 +379,14 @@ static void run(struct process *p)
 {
     loop_timer_in(p->loop, &p->save_timer, SAVE_TIME, on_save);
     engines_run(p->service.engines, p->loop, &p->service);
+    struct health *health = health_new(p->loop, &p->service);
     p->started = true;
     if (start_threads(p) != ERR_OK) {
         (void)fprintf(stderr, "hotspare: no more threads can be started\n");
         exit(EXIT_UNAVAILABLE);
     }
     loop_run(p->loop);
+    health_free(health);
     for (size_t i = 0; i < p->count; i++)
         (void)pthread_join(p->workers[i].thread, NULL);
     save_state(p);

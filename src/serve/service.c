@@ -7,6 +7,7 @@
 #include "base/span.h"
 #include "serve/engines.h"
 #include "serve/keys.h"
+#include "serve/probed_file.h"
 #include "serve/state_file.h"
 
 #include <inttypes.h>
@@ -96,6 +97,7 @@ void snapshot_unref(struct snapshot *s)
     mem_free(s->target_ids);
     mem_free(s->gates);
     config_unref(s->config);
+    arena_deinit(&s->kept);
     mem_free(s);
 }
 
@@ -115,11 +117,11 @@ static struct span credential_lines(const struct config_target *t)
     const struct secret *key = &t->key.value;
     if (key->len == 0)
         return SPAN_EMPTY;
-    bool bearer = t->bearer || t->dialect != DIALECT_ANTHROPIC;
-    const char *before = bearer ? "authorization: Bearer " : "x-api-key: ";
+    const char *header = config_key_header(t);
     struct buf line;
     buf_init(&line, (size_t)16 << 10);
-    enum err e = buf_add_cstr(&line, before);
+    enum err e =
+        buf_printf(&line, "%s: %s", header ? header : "authorization", header ? "" : "Bearer ");
     if (e == ERR_OK)
         e = buf_add(&line, (struct span){key->at, key->len});
     if (e == ERR_OK)
@@ -312,6 +314,8 @@ static struct snapshot *snapshot_new(struct config *c)
     struct snapshot *snap = mem_new(struct snapshot);
     atomic_store(&snap->refs, 1);
     snap->config = c;
+    arena_init(&snap->kept, (size_t)1 << 20);
+    snap->probed_count = probed_file_load(c->state_dir, &snap->kept, &snap->probed);
     size_t n = c->target_count ? c->target_count : 1;
     snap->breakers = mem_zalloc((c->breaker_count + 1) * sizeof *snap->breakers);
     snap->ttfts = mem_zalloc((c->breaker_count + 1) * sizeof *snap->ttfts);

@@ -16,6 +16,7 @@
 #include "relay/service_account.h"
 #include "relay/fault_board.h"
 #include "serve/config.h"
+#include "dialect/probed.h"
 #include "serve/metrics.h"
 
 #include <pthread.h>
@@ -40,7 +41,10 @@ struct snapshot {
     struct ca_mark *ca_marks;     /* one per target: its `ca` file as it was when read */
     struct span *credentials; /* one per target: ready-made header lines; wiped with the snapshot */
     struct gate **gates;      /* one per target: of engines that we start; NULL: none */
-    struct service_account **accounts;      /* one per target; NULL where it has none */
+    struct service_account **accounts; /* one per target; NULL where it has none */
+    struct probed *probed; /* of all targets, as `state_dir` has it; the memory is `kept`'s */
+    size_t probed_count;
+    struct arena kept;
     uint16_t *target_ids;                   /* one per target: its row in the metrics */
     struct tls_server *api_tls, *admin_tls; /* NULL = plain */
     struct client_keys *keys;               /* NULL = any key is accepted (loopback only) */

@@ -43,17 +43,9 @@ static void drain(struct worker *w)
 
 static void swap_routing(struct worker *w)
 {
-    struct snapshot *s = service_snapshot(w->service);
     struct routing *old = w->routing;
-    w->routing = routing_new(s, w);
-    const struct config *c = s->config;
-    w->relay.deadlines = (struct relay_deadlines){.connect = c->deadlines.connect,
-                                                  .first_token = c->deadlines.first_token,
-                                                  .stall = c->deadlines.stall,
-                                                  .total = c->deadlines.total,
-                                                  .min_rate = c->deadlines.min_rate,
-                                                  .ping = 10 * USEC_PER_SEC};
-    w->relay.reply_headers = c->reply_headers;
+    w->routing = routing_new(service_snapshot(w->service), w->loop, w->pool);
+    routing_apply(w->routing, &w->relay);
     routing_unref(old);
 }
 
@@ -163,17 +155,11 @@ static enum err listen_on(struct worker *w, struct server *server, const struct 
 
 static void make_relay(struct worker *w)
 {
-    w->relay = (struct relay){.loop = w->loop,
-                              .pool = w->pool,
-                              .budget = &w->service->budget,
-                              .hedge = w->service->hedge.percent ? &w->service->hedge : NULL,
-                              .refused = &w->service->refused,
-                              .learned = &w->service->learned,
-                              .faults = &w->service->faults,
-                              .route_for = route_for,
-                              .default_model = default_model,
-                              .on_done = on_done,
-                              .ctx = w};
+    w->relay = routing_relay(w->service, w->loop, w->pool);
+    w->relay.route_for = route_for;
+    w->relay.default_model = default_model;
+    w->relay.on_done = on_done;
+    w->relay.ctx = w;
     relay_init(&w->relay);
 }
 

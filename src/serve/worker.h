@@ -6,9 +6,8 @@
 #include "conn/pool.h"
 #include "conn/server.h"
 #include "serve/access_log.h"
+#include "serve/routing.h"
 #include "serve/service.h"
-
-struct routing; /* a snapshot made ready for this worker's pool */
 
 struct worker {
     struct service *service;
@@ -40,16 +39,6 @@ void worker_deinit(struct worker *w);
 void worker_reload(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_cut(struct worker *w);
-
-/* routing.c */
-struct routing *routing_new(struct snapshot *s,
-                            struct worker *w); /* takes the snapshot reference; of w: loop, pool */
-void routing_unref(struct routing *r);
-struct routing *routing_ref(struct routing *r);
-const struct relay_route *routing_find(struct routing *r, struct span model);
-struct snapshot *routing_snapshot(const struct routing *r);
-/* For requests that may leave it out: the first that the configuration names; raw, or empty. */
-struct span routing_default_model(const struct routing *r);
 
 /* doors.c, admin.c: the handlers; ctx is the worker. */
 extern const struct server_handler doors_handler, admin_handler;

@@ -5,6 +5,7 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "serve/load.h"
+#include "tools/explain_target.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 struct config_options {
     struct load_flags flags;
-    bool json, origin;
+    bool json, origin, chain, capabilities;
 };
 
 static int usage(FILE *to, int status)
@@ -25,6 +26,12 @@ static int usage(FILE *to, int status)
                 "       hotspare config show [FILE] [--origin]    what is in force; secrets never\n"
                 "       hotspare config explain [KEY]             what a key means; all of them "
                 "without KEY\n"
+                "                                                 targets.NAME adds what it can "
+                "carry, presumed or probed\n"
+                "       hotspare config explain --chain [FILE]    what each target of it is given, "
+                "and its limits\n"
+                "       hotspare config explain --capabilities    the same for every kind of "
+                "target\n"
                 "       hotspare config schema                    JSON Schema, for editors\n"
                 "       hotspare init                             the chain found on this machine, "
                 "as a file\n"
@@ -123,17 +130,46 @@ static int show(const struct config_options *o, bool discover, const char *befor
     return status;
 }
 
-static int explain(const char *key)
+static int explain(const struct config_options *o, const char *key)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
     enum err e = config_explain(key, &text);
+    if (e == ERR_OK && key && span_starts(span_from(key), SPAN("targets.")))
+        explain_target(&o->flags, span_drop(span_from(key), strlen("targets.")), &text);
     if (e == ERR_OK)
         return print(&text, 0);
     (void)fprintf(stderr, "hotspare: there is no key \"%s\"; hotspare config explain lists them\n",
                   key);
     buf_deinit(&text);
     return EXIT_USAGE;
+}
+
+static int explain_chain(const struct config_options *o)
+{
+    struct loaded l;
+    const char *why = "";
+    enum err e = load_config(&o->flags, true, false, &l, &why);
+    if (why[0])
+        (void)fprintf(stderr, "hotspare: %s\n", why);
+    print_report(stderr, &l);
+    int status = EXIT_CONFIG;
+    if (e == ERR_OK) {
+        struct buf text;
+        buf_init(&text, TEXT_MAX);
+        config_explain_chains(l.config, &text);
+        status = print(&text, 0);
+    }
+    loaded_deinit(&l);
+    return status;
+}
+
+static int capabilities(void)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    config_capability_page(&text);
+    return print(&text, 0);
 }
 
 static int schema(void)
@@ -149,6 +185,8 @@ int config_main(int argc, char **argv)
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"origin", no_argument, NULL, 'o'},
+                                            {"chain", no_argument, NULL, 'C'},
+                                            {"capabilities", no_argument, NULL, 'a'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct config_options o = {0};
@@ -160,17 +198,25 @@ int config_main(int argc, char **argv)
             o.json = true;
         else if (c == 'o')
             o.origin = true;
+        else if (c == 'C')
+            o.chain = true;
+        else if (c == 'a')
+            o.capabilities = true;
         else
             return usage(c == 'h' ? stdout : stderr, c == 'h' ? 0 : EXIT_USAGE);
     }
     const char *verb = optind < argc ? argv[optind] : "",
                *what = optind + 1 < argc ? argv[optind + 1] : NULL;
-    if (strcmp(verb, "explain") == 0)
-        return explain(what);
+    if (strcmp(verb, "explain") == 0 && o.capabilities)
+        return capabilities();
+    if (strcmp(verb, "explain") == 0 && !o.chain)
+        return explain(&o, what);
     if (strcmp(verb, "schema") == 0)
         return schema();
     if (what)
         o.flags.config = what;
+    if (strcmp(verb, "explain") == 0)
+        return explain_chain(&o);
     if (strcmp(verb, "check") == 0)
         return check(&o);
     if (strcmp(verb, "show") == 0)

@@ -152,6 +152,7 @@ static void tell_stats(struct standin *s, struct request *r)
     count(&w, "streams", s->stats.streams);
     count(&w, "aborted_by_client", s->stats.aborted);
     count(&w, "in_flight", s->stats.in_flight);
+    count(&w, "told_again", s->stats.told_again);
     jw_key(&w, "faults");
     jw_object(&w);
     for (size_t i = 0; i < s->fault_count; i++)
@@ -224,12 +225,21 @@ static void tell_models(const struct standin *s, struct request *r)
     reply_text(r, 200, "application/json", body);
 }
 
+static void tell_again(struct standin *s, struct request *r)
+{
+    const char *why = "There is nothing here.";
+    bool get = span_is(request_head(r)->method, "GET");
+    if (!get || !kept_tell(s, r, &why))
+        refuse(r, SPEAK_RESPONSES, 404, "invalid_request_error", why);
+}
+
 static void on_request(void *ctx, struct request *r)
 {
     struct standin *s = ctx;
     struct span path = request_path(r);
     enum speech speech = span_ends(path, SPAN("/messages"))           ? SPEAK_MESSAGES
                          : span_ends(path, SPAN("/chat/completions")) ? SPEAK_CHAT
+                         : span_search(path, SPAN("/responses")) >= 0 ? SPEAK_RESPONSES
                                                                       : SPEAK_COMPLETIONS;
     request_set_data(r, NULL);
     if (control(s, r, path))
@@ -240,6 +250,8 @@ static void on_request(void *ctx, struct request *r)
         refuse(r, speech, 401, "authentication_error", "invalid x-api-key");
     else if (span_is(path, "/v1/models"))
         tell_models(s, r);
+    else if (span_search(path, SPAN("/responses/")) >= 0)
+        tell_again(s, r);
     else if (!span_is(request_head(r)->method, "POST") ||
              !(speech != SPEAK_COMPLETIONS || span_ends(path, SPAN("/completions"))))
         refuse(r, speech, 404, "not_found_error", "There is nothing here.");
@@ -466,6 +478,7 @@ int standin_main(int argc, char **argv)
     loop_timer_cancel(s.loop, &s.relisten);
     buf_deinit(&s.last);
     buf_deinit(&s.seen);
+    kept_free(&s);
     arena_deinit(&s.arena);
     loop_free(s.loop);
     return status;

@@ -14,6 +14,12 @@ static void on_tick(struct timer *t);
 
 /* ---- what was asked ---- */
 
+struct json answer_turns(struct json root)
+{
+    struct json messages = json_get(root, "messages");
+    return json_present(messages) ? messages : json_get(root, "input");
+}
+
 uint64_t answer_count_images(struct json v)
 {
     uint64_t n = 0;
@@ -38,14 +44,15 @@ static uint64_t count_words(struct span text)
 /* The last message that is part of the conversation. */
 static struct json last_message(struct answer *a, struct json root)
 {
-    struct json list = json_get(root, "messages");
+    struct json list = answer_turns(root);
     uint32_t count = json_len(list), own = resume_messages(root, request_arena(a->request));
     return count > own ? json_at(list, count - own - 1) : JSON_ABSENT;
 }
 
 static bool answers_a_tool(struct json message)
 {
-    if (json_str_is(json_get(message, "role"), "tool"))
+    if (json_str_is(json_get(message, "role"), "tool") ||
+        span_ends(json_str(json_get(message, "type")), SPAN("_call_output")))
         return true;
     struct json content = json_get(message, "content");
     for (struct json b = json_first(content); json_present(b); b = json_next(content, b))
@@ -134,7 +141,8 @@ static void plan_text(struct answer *a, struct json root)
 {
     uint64_t words = a->standin->words;
     int64_t most = -1;
-    static const char *const limits[] = {"max_completion_tokens", "max_tokens"};
+    static const char *const limits[] = {"max_completion_tokens", "max_tokens",
+                                         "max_output_tokens"};
     for (size_t i = 0; i < ARRAY_LEN(limits) && most < 0; i++)
         if (lacks(a->standin, LACK_MAX_TOKENS) ||
             json_i64(json_get(root, limits[i]), &most) != ERR_OK)
@@ -142,7 +150,8 @@ static void plan_text(struct answer *a, struct json root)
     if (a->speech == SPEAK_COMPLETIONS && most < 0)
         most = 16;
     struct json stops = json_get(root, a->speech == SPEAK_MESSAGES ? "stop_sequences" : "stop");
-    bool heeds = json_present(stops) && !lacks(a->standin, LACK_STOP);
+    bool heeds = json_present(stops) && a->speech != SPEAK_RESPONSES && /* which has none */
+                 !lacks(a->standin, LACK_STOP);
     uint64_t kept = heeds ? stop_before(a, stops, words) : words;
     if (kept < words)
         a->stop = "stop_sequence";
@@ -153,7 +162,9 @@ static void plan_text(struct answer *a, struct json root)
     }
     a->json_only = !lacks(a->standin, LACK_JSON_SCHEMA) &&
                    (json_present(json_path(root, "output_config.format")) ||
-                    json_present(json_get(root, "response_format")));
+                    json_present(json_get(root, "response_format")) ||
+                    json_str_is(json_path(root, "text.format.type"), "json_schema") ||
+                    json_str_is(json_path(root, "text.format.type"), "json_object"));
     if (a->json_only)
         kept = 1;
     kept = kept > a->said ? kept - a->said : 0;
@@ -173,7 +184,7 @@ static void plan(struct answer *a, struct json root)
     a->stream = json_true(json_get(root, "stream")) && !lacks(s, LACK_STREAM);
     a->include_usage =
         !lacks(s, LACK_STREAM_USAGE) && json_true(json_path(root, "stream_options.include_usage"));
-    a->images = answer_count_images(json_get(root, "messages"));
+    a->images = answer_count_images(answer_turns(root));
     a->prompt_words = count_words(request_body(a->request));
     struct json model = json_get(root, "model");
     a->model = json_is(model, JSON_STRING) ? json_str(model) : span_from(s->model);
@@ -206,7 +217,10 @@ static const char *complaint(struct answer *a, struct json root)
         return json_present(json_get(root, "prompt")) ? NULL : "prompt: Field required";
     if (a->speech == SPEAK_MESSAGES && json_i64(json_get(root, "max_tokens"), &max) != ERR_OK)
         return "max_tokens: Field required";
-    if (json_len(json_get(root, "messages")) == 0)
+    struct json turns = answer_turns(root);
+    if (a->speech == SPEAK_RESPONSES)
+        return json_len(turns) > 0 || json_str(turns).len > 0 ? NULL : "input: Field required";
+    if (json_len(turns) == 0)
         return "messages: at least one message is required";
     return NULL;
 }
@@ -624,29 +638,55 @@ static void remember(const struct answer *a)
     jw_object_end(&w);
 }
 
-void answer_request(struct standin *s, struct request *r, enum speech speech)
+static struct answer *open_answer(struct standin *s, struct request *r, enum speech speech)
 {
     struct answer *a = arena_new(request_arena(r), struct answer);
-    struct json_doc doc;
     a->standin = s;
     a->request = r;
     a->speech = speech;
     a->serial = ++s->serial;
     request_set_data(r, a);
-    s->stats.requests++;
     s->stats.in_flight++;
-    bool good = json_parse(request_arena(r), request_body(r), NULL, &doc, NULL) == ERR_OK;
-    const char *wrong = good ? complaint(a, json_root(&doc)) : "The request body is not valid JSON";
-    if (good && !wrong)
-        wrong = lacks_complaint(s, json_root(&doc));
-    if (good && !wrong) {
-        bool tools = calls_tools(a, json_root(&doc));
-        wrong = resume_plan(a, json_root(&doc), tools ? s->preface : s->words);
+    return a;
+}
+
+/* NULL, or why a request in good order is refused all the same. */
+static const char *refusal(struct answer *a, struct json root)
+{
+    struct standin *s = a->standin;
+    const char *wrong = lacks_complaint(s, root);
+    if (!wrong)
+        wrong = resume_plan(a, root, calls_tools(a, root) ? s->preface : s->words);
+    if (!wrong && s->binds && a->speech == SPEAK_MESSAGES)
+        wrong = bind_thinking(a, root);
+    return wrong;
+}
+
+void answer_again(struct standin *s, struct request *r, struct span events, uint64_t number)
+{
+    struct answer *a = open_answer(s, r, SPEAK_RESPONSES);
+    a->stream = a->tells_again = true;
+    a->again = events;
+    a->sequence = number;
+    a->fault = choose_fault(a);
+    s->stats.told_again++;
+    if (!fail_early(a))
+        begin(a);
+}
+
+void answer_request(struct standin *s, struct request *r, enum speech speech)
+{
+    struct answer *a = open_answer(s, r, speech);
+    s->stats.requests++;
+    bool good = json_parse(request_arena(r), request_body(r), NULL, &a->doc, NULL) == ERR_OK;
+    const char *wrong =
+        good ? complaint(a, json_root(&a->doc)) : "The request body is not valid JSON";
+    if (!wrong)
+        wrong = refusal(a, json_root(&a->doc));
+    if (!wrong) {
+        plan(a, json_root(&a->doc));
+        kept_add(a);
     }
-    if (good && !wrong && s->binds && speech == SPEAK_MESSAGES)
-        wrong = bind_thinking(a, json_root(&doc));
-    if (good && !wrong)
-        plan(a, json_root(&doc));
     a->fault = choose_fault(a);
     remember(a);
     s->stats.streams += a->stream;

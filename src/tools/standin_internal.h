@@ -1,12 +1,14 @@
 #pragma once
 /* Shared by standin.c (options, doors, control), standin_answer.c (one answer, piece by piece),
  * standin_lacks.c (what it cannot do), standin_bind.c (thinking bound to its history),
- * standin_resume.c (going on with one that another began) and standin_write.c (the words of each
- * dialect). Nobody else includes it. */
+ * standin_resume.c (going on with one that another began), standin_kept.c (telling one's own
+ * again), standin_write.c and standin_responses.c (the words of each dialect). Nobody else includes
+ * it. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "conn/server.h"
 #include "json/json.h"
+#include "json/json_write.h"
 #include "relay/fault.h"
 
 #include <stdio.h>
@@ -14,8 +16,9 @@
 #define STANDIN_TOOLS 8
 #define STANDIN_FAULTS 16
 #define STANDIN_PARTS 4
+#define STANDIN_KEPT 16 /* background streams; the oldest goes */
 
-enum speech { SPEAK_MESSAGES, SPEAK_CHAT, SPEAK_COMPLETIONS };
+enum speech { SPEAK_MESSAGES, SPEAK_CHAT, SPEAK_COMPLETIONS, SPEAK_RESPONSES };
 
 /* How an answer that another began is taken up. */
 enum resume_style {
@@ -52,6 +55,11 @@ struct tool_plan {
     struct span input; /* JSON text */
 };
 
+struct kept { /* a background stream: all of its events */
+    uint64_t serial;
+    struct buf stream;
+};
+
 struct standin {
     struct loop *loop;
     struct server *server;
@@ -79,9 +87,11 @@ struct standin {
     struct buf
         seen; /* and what else it was, as JSON members: model, stream, names of its headers */
     struct {
-        uint64_t requests, streams, aborted, in_flight;
+        uint64_t requests, streams, aborted, in_flight, told_again;
     } stats;
     uint64_t serial;
+    struct kept kept[STANDIN_KEPT];
+    size_t kept_next;
 };
 
 enum part_kind { PART_THINKING, PART_TEXT, PART_TOOL };
@@ -106,6 +116,7 @@ enum answer_stage {
 struct answer { /* in the request's arena */
     struct standin *standin;
     struct request *request;
+    struct json_doc doc; /* what was asked */
     enum speech speech;
     bool stream, include_usage, json_only;
     uint64_t serial, images, prompt_words;
@@ -120,24 +131,31 @@ struct answer { /* in the request's arena */
     bool resumes;
     uint64_t said;       /* words said by another, the one that was cut included */
     struct span opening; /* the first piece of the text, when it is no whole word */
+    bool tells_again;
+    struct span again; /* the events of a kept stream that are still to be told */
 
     const struct fault *fault; /* the one this answer commits, its own copy; or NULL */
     struct timer timer;
     bool waiting; /* for the client to take what is queued */
     enum answer_stage stage;
     size_t part;
+    unsigned step; /* within a stage that takes several events (Responses) */
     uint64_t piece, events, deltas, bytes;
+    uint64_t sequence;     /* number of the next event (Responses) */
     bool pinged, is_delta; /* is_delta: the last event written carries content */
     bool was_odd;          /* the legal oddity has been written */
 };
 
 /* standin_answer.c */
 void answer_request(struct standin *s, struct request *r, enum speech speech);
+/* Streams events that were kept, number: of the first; faults and pace as for any other answer. */
+void answer_again(struct standin *s, struct request *r, struct span events, uint64_t number);
 void answer_gone(struct answer *a);
 void answer_drained(struct answer *a);
 void answer_over(struct answer *a); /* it is no longer under way; its request is the caller's */
 bool answer_add_event(struct answer *a, struct buf *out); /* false: there is none left */
 
+struct json answer_turns(struct json root);  /* the conversation, whatever the dialect calls it */
 uint64_t answer_count_images(struct json v); /* image blocks anywhere in it */
 
 /* standin_lacks.c */
@@ -178,13 +196,32 @@ uint32_t resume_messages(struct json root, struct arena *a);
  * numbered words. Returns what a provider that refuses says, or NULL. */
 const char *resume_plan(struct answer *a, struct json root, uint64_t words);
 
+/* standin_kept.c */
+/* Keeps all events of this answer, where its request asked for a background stream. */
+void kept_add(const struct answer *a);
+void kept_free(struct standin *s);
+/* GET .../responses/{id}?stream=true&starting_after=N: tells the events behind N. False: there is
+ * no such stream, or not so asked; *out_why says which. */
+bool kept_tell(struct standin *s, struct request *r, const char **out_why);
+
 /* standin_write.c */
 struct span write_part_text(struct answer *a, size_t part); /* all of its words */
 bool write_next_event(struct answer *a, struct buf *to);    /* false: there is none left */
 void write_whole(struct answer *a, struct buf *to);
+struct span write_piece(const struct answer *a, uint64_t i, char out[48]); /* of its part */
+void write_next_part(struct answer *a);
+void key_str(struct json_out *w, const char *key, const char *value);
+void key_i64(struct json_out *w, const char *key, uint64_t value);
+void key_null(struct json_out *w, const char *key);
+void key_model(struct json_out *w, const struct answer *a);
 /* row may be NULL. id: the one in the request-id header. */
 void write_error(enum speech speech, int status, const struct fault_row *row, const char *type,
                  const char *message, struct span id, struct buf *to);
 struct span write_request_id(const struct answer *a); /* "req_NAME_000001" */
-void write_stream_error(const struct answer *a, struct buf *to);
+void write_stream_error(struct answer *a, struct buf *to);
 void write_ping(const struct answer *a, struct buf *to);
+
+/* standin_responses.c */
+bool responses_next(struct answer *a, struct buf *to); /* false: there is none left */
+void responses_whole(struct answer *a, struct json_out *w);
+void responses_stream_error(struct answer *a, struct buf *to);

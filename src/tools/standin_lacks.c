@@ -66,7 +66,8 @@ bool lacks(const struct standin *s, enum lack l)
 
 static bool is_document(struct json type)
 {
-    return json_str_is(type, "document") || json_str_is(type, "file");
+    return json_str_is(type, "document") || json_str_is(type, "file") ||
+           json_str_is(type, "input_file");
 }
 
 static bool holds_document(struct json v)
@@ -90,13 +91,15 @@ static bool asks_to_think(struct json root)
 {
     struct json type = json_path(root, "thinking.type");
     struct json effort = json_get(root, "reasoning_effort");
+    if (!json_present(effort))
+        effort = json_path(root, "reasoning.effort");
     return json_str_is(type, "enabled") || json_str_is(type, "adaptive") ||
            (json_is(effort, JSON_STRING) && !json_str_is(effort, "none"));
 }
 
 const char *lacks_complaint(const struct standin *s, struct json root)
 {
-    struct json messages = json_get(root, "messages");
+    struct json turns = answer_turns(root);
     if (lacks(s, LACK_TOOLS) && json_len(json_get(root, "tools")) > 0)
         return "tools: this model does not support tools";
     if (lacks(s, LACK_FORCED_TOOL) && forces_tool(root))
@@ -105,9 +108,9 @@ const char *lacks_complaint(const struct standin *s, struct json root)
         return "stream_options: Extra inputs are not permitted";
     if (lacks(s, LACK_THINKING) && asks_to_think(root))
         return "thinking: this model does not support reasoning";
-    if (lacks(s, LACK_IMAGES) && answer_count_images(messages) > 0)
+    if (lacks(s, LACK_IMAGES) && answer_count_images(turns) > 0)
         return "image input is not supported by this model";
-    if (lacks(s, LACK_PDF) && holds_document(messages))
+    if (lacks(s, LACK_PDF) && holds_document(turns))
         return "document input is not supported by this model";
     return NULL;
 }

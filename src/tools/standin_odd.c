@@ -96,8 +96,15 @@ void odd_send(struct answer *a, struct span bytes)
 
 /* ---- between events, and inside one ---- */
 
-static enum err write_unknown(const struct answer *a, struct buf *to)
+static enum err write_unknown(struct answer *a, struct buf *to)
 {
+    if (a->speech == SPEAK_RESPONSES) {
+        struct span data = arena_printf(
+            request_arena(a->request),
+            "{\"type\":\"response.news_of_tomorrow\",\"sequence_number\":%llu,\"x\":{\"x\":1}}",
+            (unsigned long long)a->sequence++);
+        return sse_write(to, "response.news_of_tomorrow", data);
+    }
     if (a->speech == SPEAK_MESSAGES)
         return sse_write(to, "news_of_tomorrow",
                          SPAN("{\"type\":\"news_of_tomorrow\",\"index\":99,\"delta\":{\"x\":1}}"));
@@ -126,7 +133,7 @@ static size_t content_in(struct span bytes)
 {
     static const char *const keys[] = {
         "\"text\":\"",     "\"content\":\"",           "\"partial_json\":\"", "\"arguments\":\"",
-        "\"thinking\":\"", "\"reasoning_content\":\"", "\"input\":{"};
+        "\"thinking\":\"", "\"reasoning_content\":\"", "\"input\":{",         "\"delta\":\""};
     size_t last = 0;
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         struct span rest = bytes, key = span_from(keys[i]);

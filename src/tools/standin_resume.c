@@ -57,7 +57,7 @@ static bool has_role(struct json message, const char *role)
 
 uint32_t resume_messages(struct json root, struct arena *a)
 {
-    struct json list = json_get(root, "messages");
+    struct json list = answer_turns(root);
     uint32_t count = json_len(list);
     struct json last = count > 0 ? json_at(list, count - 1) : JSON_ABSENT;
     if (has_role(last, "assistant"))
@@ -70,7 +70,7 @@ uint32_t resume_messages(struct json root, struct arena *a)
 /* The text to go on from. *in_words: a user turn asks for it. */
 static struct span asked_text(struct json root, struct arena *a, bool *in_words)
 {
-    struct json list = json_get(root, "messages");
+    struct json list = answer_turns(root);
     uint32_t own = resume_messages(root, a);
     *in_words = own == 2;
     return own == 0 ? SPAN_EMPTY

@@ -1,5 +1,5 @@
 /* The words of each dialect: one event at a time, or a whole answer
- * (protocols.md 1.5, 1.7, 2.2, 2.3).
+ * (protocols.md 1.5, 1.7, 2.2, 2.3). Those of Responses are standin_responses.c's.
  *
  * Written apart from src/dialect on purpose: a stand-in that shared its writers would prove them
  * with themselves. */
@@ -37,7 +37,7 @@ static struct span tool_piece(const struct part *p, uint64_t i)
     return span_take(span_drop(p->tool->input, (size_t)i * TOOL_PIECE), TOOL_PIECE);
 }
 
-static struct span piece(const struct answer *a, uint64_t i, char out[48])
+struct span write_piece(const struct answer *a, uint64_t i, char out[48])
 {
     const struct part *p = &a->parts[a->part];
     return p->kind == PART_TOOL ? tool_piece(p, i) : word_piece(a, i, out);
@@ -59,7 +59,7 @@ struct span write_part_text(struct answer *a, size_t part)
     return kept;
 }
 
-static void key_str(struct json_out *w, const char *key, const char *value)
+void key_str(struct json_out *w, const char *key, const char *value)
 {
     jw_key(w, key);
     jw_cstr(w, value);
@@ -71,13 +71,13 @@ static void key_span(struct json_out *w, const char *key, struct span value)
     jw_str(w, value);
 }
 
-static void key_i64(struct json_out *w, const char *key, uint64_t value)
+void key_i64(struct json_out *w, const char *key, uint64_t value)
 {
     jw_key(w, key);
     jw_i64(w, (int64_t)value);
 }
 
-static void key_null(struct json_out *w, const char *key)
+void key_null(struct json_out *w, const char *key)
 {
     jw_key(w, key);
     jw_null(w);
@@ -98,7 +98,7 @@ static void key_tool_id(struct json_out *w, const char *prefix, const struct ans
     key_str(w, "id", id);
 }
 
-static void key_model(struct json_out *w, const struct answer *a)
+void key_model(struct json_out *w, const struct answer *a)
 {
     jw_key(w, "model");
     jw_str_raw(w, a->model);
@@ -188,7 +188,7 @@ static void messages_delta(struct answer *a, struct json_out *w)
         key_str(w, "type", types[p->kind][0]);
         jw_key(w, types[p->kind][1]);
         bool first = p->kind == PART_TOOL && a->piece == 0; /* always empty (protocols.md 1.7) */
-        jw_str(w, first ? SPAN("") : piece(a, a->piece - 1, word));
+        jw_str(w, first ? SPAN("") : write_piece(a, a->piece - 1, word));
         a->is_delta = !first;
     }
     jw_object_end(w);
@@ -211,7 +211,7 @@ static void messages_finish(const struct answer *a, struct json_out *w)
     jw_object_end(w);
 }
 
-static void next_part(struct answer *a)
+void write_next_part(struct answer *a)
 {
     a->part++;
     a->stage = a->part < a->part_count ? STAGE_OPEN : STAGE_FINISH;
@@ -266,7 +266,7 @@ static bool messages_next(struct answer *a, struct buf *to)
         break;
     case STAGE_CLOSE:
         key_i64(&w, "index", a->part);
-        next_part(a);
+        write_next_part(a);
         break;
     case STAGE_FINISH:
         messages_finish(a, &w);
@@ -378,16 +378,16 @@ static void chat_delta(struct answer *a, struct json_out *w)
         if (p->kind == PART_TOOL) {
             jw_key(w, "tool_calls");
             jw_array(w);
-            chat_tool(w, a, a->piece ? piece(a, a->piece - 1, word) : SPAN(""), a->piece == 0,
+            chat_tool(w, a, a->piece ? write_piece(a, a->piece - 1, word) : SPAN(""), a->piece == 0,
                       true);
             jw_array_end(w);
         } else {
             jw_key(w, p->kind == PART_TEXT ? "content" : "reasoning_content");
-            jw_str(w, piece(a, a->piece - 1, word));
+            jw_str(w, write_piece(a, a->piece - 1, word));
         }
         if (++a->piece <= p->pieces)
             break;
-        next_part(a);
+        write_next_part(a);
         if (a->stage == STAGE_OPEN)
             open_part(a);
         break;
@@ -407,7 +407,7 @@ static void chat_choice(struct answer *a, struct json_out *w)
     if (a->speech == SPEAK_COMPLETIONS) {
         bool starting = a->stage == STAGE_START;
         jw_key(w, "text");
-        jw_str(w, starting || finishing ? SPAN("") : piece(a, a->piece - 1, word));
+        jw_str(w, starting || finishing ? SPAN("") : write_piece(a, a->piece - 1, word));
         struct buf none; /* the stages advance as for chat; its delta is not said */
         struct json_out aside;
         buf_init(&none, 4096);
@@ -533,6 +533,8 @@ static void chat_whole(struct answer *a, struct json_out *w)
 bool write_next_event(struct answer *a, struct buf *to)
 {
     a->is_delta = false;
+    if (a->speech == SPEAK_RESPONSES)
+        return responses_next(a, to);
     return a->speech == SPEAK_MESSAGES ? messages_next(a, to) : chat_next(a, to);
 }
 
@@ -542,6 +544,8 @@ void write_whole(struct answer *a, struct buf *to)
     json_out_buf(&w, to);
     if (a->speech == SPEAK_MESSAGES)
         messages_whole(a, &w);
+    else if (a->speech == SPEAK_RESPONSES)
+        responses_whole(a, &w);
     else
         chat_whole(a, &w);
 }
@@ -600,9 +604,13 @@ void write_error(enum speech speech, int status, const struct fault_row *row, co
     jw_object_end(&w);
 }
 
-void write_stream_error(const struct answer *a, struct buf *to)
+void write_stream_error(struct answer *a, struct buf *to)
 {
     struct buf data;
+    if (a->speech == SPEAK_RESPONSES) {
+        responses_stream_error(a, to);
+        return;
+    }
     buf_init(&data, 65536);
     const struct fault_row *row = a->fault->row;
     struct span id = write_request_id(a);

@@ -22,6 +22,7 @@ MACHINE = {"x86_64": "x64", "aarch64": "arm64"}.get(os.uname().machine, os.uname
 NODE = os.path.join(MODULES, f"node-linux-{MACHINE}", "bin", "node")
 CLAUDE = os.path.join(MODULES, "@anthropic-ai", f"claude-code-linux-{MACHINE}", "claude")
 LOCUST = os.path.join(INSTALLED, "python", "bin", "locust")
+GO_CLIENT = os.path.join(INSTALLED, "go", "clients")
 JAVA_CLASSES = os.path.join(INSTALLED, "java", "classes")
 JAVA_JARS = os.path.join(INSTALLED, "java", "jars")
 

@@ -4,7 +4,10 @@
 python/   a venv with the Anthropic and OpenAI SDKs, LangChain and Locust   (requirements.txt)
 llama/    a venv with llama.cpp's own server and what makes a tiny model  (llama.txt); left out, with a word, where
           it cannot be had: its test then skips
-node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Code and a Node to run them (package-lock.json)
+node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Code, Codex and a Node to run them
+          (package-lock.json)
+go/       the client of tests/clients/go, built with the Go SDKs (go.mod, go.sum); left out like llama/
+gotool/   a Go to build it with (requirements-go.txt), where this machine has none that is new enough
 java/     the Java SDKs' jars (pom.xml, jars.sha256) and the client of tests/clients/java, compiled; left out like llama/
 
 Install scripts of packages are not run. The stamp beside each folder is the hash of its list, so a
@@ -13,6 +16,7 @@ changed pin installs again. Uses pip and npm as this machine has them set up; na
 import concurrent.futures
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +65,48 @@ def node(folder):
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True)
 
 
+def go_command():
+    """A Go as new as go.mod asks for: this machine's, or the pinned one (Debian 12 has Go 1.19, too old to fetch its successor)."""
+    with open(os.path.join(HERE, "go", "go.mod"), encoding="ascii") as f:
+        wanted = tuple(int(n) for n in re.search(r"^go (\d+)\.(\d+)", f.read(), re.M).groups())
+    if shutil.which("go"):
+        said = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, env=dict(os.environ, GOTOOLCHAIN="local")).stdout
+        have = re.match(r"go(\d+)\.(\d+)", said)
+        if have and tuple(int(n) for n in have.groups()) >= wanted:
+            return "go"
+    folder = os.path.normpath(os.path.join(INTO, "gotool"))
+    command = os.path.join(folder, "go", "bin", "go")
+    try:
+        if not os.path.exists(command):
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            subprocess.run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:", "--no-deps",
+                            "--target", folder, "-r", os.path.join(HERE, "requirements-go.txt")], check=True)
+    except subprocess.CalledProcessError as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"go: left out, {e}")
+        return None
+    return command
+
+
+def go(folder):
+    """Without optimisation, and without collecting garbage at every turn: the SDKs are large, and what is waited for here
+    is the compiler. Nice, as builds of the gateway itself run beside it. Where no Go or no module can be had, the folder
+    stays away, and its test skips."""
+    command = go_command()
+    if not command:
+        return
+    kept = {"GOMODCACHE": os.path.join(folder, "..", "gocache", "mod"), "GOCACHE": os.path.join(folder, "..", "gocache", "build")}
+    env = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=readonly -modcacherw -buildvcs=false", CGO_ENABLED="0", GOGC="400",
+               **{k: os.path.normpath(v) for k, v in kept.items()})
+    sources = os.path.join(HERE, "go")
+    if subprocess.run([command, "mod", "download"], cwd=sources, env=env, check=False).returncode:
+        print("go: left out, its modules could not be fetched")
+        return
+    os.makedirs(folder)
+    subprocess.run(["nice", command, "build", "-gcflags=all=-N -l", "-ldflags=-s -w", "-o", os.path.join(folder, "clients"), "."],
+                   cwd=sources, env=env, check=True)
+
+
 def java(folder):
     """Maven only fetches; a jar that is not the listed one ends it. Without Maven or a JDK, or when the jars cannot be
     had, the folder stays away, and its test skips."""
@@ -88,7 +134,8 @@ def java(folder):
 
 
 JAVA_SOURCES = ["Clients.java", "AnthropicClaims.java", "OpenaiClaims.java"]
-CLIENTS = [("python", ["requirements.txt"], python), ("llama", ["llama.txt"], llama),
+GO_SOURCES = ["requirements-go.txt"] + [os.path.join("go", name) for name in ("go.mod", "go.sum", "main.go", "anthropic.go", "openai.go", "responses.go")]
+CLIENTS = [("go", GO_SOURCES, go), ("python", ["requirements.txt"], python), ("llama", ["llama.txt"], llama),
            ("node", ["package.json", "package-lock.json"], node),
            ("java", [os.path.join("java", name) for name in ["pom.xml", "jars.sha256"] + JAVA_SOURCES], java)]
 

@@ -52,6 +52,15 @@ await claim("openai_typescript_image", async () => {
   assert.deepEqual(blocks.filter((b) => b.type === "image").map((b) => b.source), [{ type: "base64", media_type: "image/png", data: env.PNG }]);
 });
 
+async function checkToolsSent() {
+  const blocks = (await lastRequest(env.CALLER_URL)).messages.flatMap((m) => (Array.isArray(m.content) ? m.content : []));
+  const uses = blocks.filter((b) => b.type === "tool_use");
+  assert.deepEqual(uses.map((b) => b.input), [weather]);
+  const results = blocks.filter((b) => b.type === "tool_result");
+  assert.deepEqual(results.map((b) => b.tool_use_id), [uses[0].id]);
+  assert.ok(JSON.stringify(results).includes("rain"));
+}
+
 for (const streamed of [false, true]) {
   await claim(`openai_typescript_tools_round_trip${streamed ? "_streamed" : ""}`, async () => {
     const turn = async (messages) => {
@@ -65,12 +74,53 @@ for (const streamed of [false, true]) {
     assert.equal(call.function.name, "get_weather");
     assert.deepEqual(JSON.parse(call.function.arguments), weather);
     checkChoice(await turn([question, first.message, { role: "tool", tool_call_id: call.id, content: "rain" }]));
-    const blocks = (await lastRequest(env.CALLER_URL)).messages.flatMap((m) => (Array.isArray(m.content) ? m.content : []));
-    const uses = blocks.filter((b) => b.type === "tool_use");
-    assert.deepEqual(uses.map((b) => b.input), [weather]);
-    const results = blocks.filter((b) => b.type === "tool_result");
-    assert.deepEqual(results.map((b) => b.tool_use_id), [uses[0].id]);
-    assert.ok(JSON.stringify(results).includes("rain"));
+    await checkToolsSent();
+  });
+}
+
+function checkResponse(answer) {
+  assert.equal(answer.status, "completed");
+  assert.equal(answer.output_text, env.WORDS);
+  assert.ok(answer.usage.output_tokens > 0);
+}
+
+const asked = { model: "gpt-5.6", instructions: "Be brief.", input: "Count." };
+
+await claim("openai_typescript_responses_whole", async () => {
+  const { data, response } = await client.responses.create(asked).withResponse();
+  checkResponse(data);
+  assert.equal(response.headers.get("x-hotspare-served-by"), "spare");
+});
+
+await claim("openai_typescript_responses_stream", async () => {
+  let text = "";
+  let last;
+  for await (const event of await client.responses.create({ ...asked, stream: true })) {
+    if (event.type === "response.output_text.delta") text += event.delta;
+    last = event;
+  }
+  assert.equal(text, env.WORDS);
+  assert.equal(last.type, "response.completed");
+});
+
+await claim("openai_typescript_responses_stream_helper", async () => {
+  checkResponse(await client.responses.stream(asked).finalResponse());
+});
+
+for (const streamed of [false, true]) {
+  await claim(`openai_typescript_responses_round_trip${streamed ? "_streamed" : ""}`, async () => {
+    const turn = async (input) => {
+      const body = { model: "gpt-tools-1", tools: [{ type: "function", strict: false, ...tool.function }], input };
+      return streamed ? client.responses.stream(body).finalResponse() : client.responses.create(body);
+    };
+    const question = { role: "user", content: "Weather?" };
+    const first = await turn([question]);
+    const call = first.output.find((item) => item.type === "function_call");
+    assert.equal(call.name, "get_weather");
+    assert.deepEqual(JSON.parse(call.arguments), weather);
+    const answer = await turn([question, ...first.output, { type: "function_call_output", call_id: call.call_id, output: "rain" }]);
+    assert.equal(answer.output_text, env.WORDS);
+    await checkToolsSent();
   });
 }
 

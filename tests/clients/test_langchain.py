@@ -80,4 +80,11 @@ for how in ("refused", "cut@6"):
                 with claim(f"langchain_{client}_tools_round_trip_{manner}_with_lead_{st.fate}"):
                     round_trip(client, st, streamed, reason)
             st.check_seam(f"langchain_{client}", 2)
+            if client == "anthropic":
+                with claim(f"langchain_runs_the_lines_that_connect_prints_with_lead_{st.fate}"):
+                    said = subprocess.run([BIN, "connect", "langchain", "--url", st.serve.url, "--model", "claude-1"], capture_output=True, text=True, check=True, timeout=60)
+                    os.environ["ANTHROPIC_API_KEY"] = "sk-any"
+                    scope = {}
+                    exec(said.stdout, scope)  # the lines of the program under test, as a user pastes them
+                    check(scope["llm"].invoke(ASK), reason)
 finish()

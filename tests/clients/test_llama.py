@@ -48,6 +48,10 @@ def chat(s, stream, text="one two", **more):
     return post_json(s.url + "/v1/chat/completions", dict(body, **more), seconds=120)
 
 
+def responses(s, stream, text="one two", **more):
+    return post_json(s.url + "/v1/responses", dict({"model": "gpt-x", "max_output_tokens": 12, "stream": stream, "input": text}, **more), seconds=120)
+
+
 def messages_text(r):
     """Of a stream that ended well."""
     events = [(n, json.loads(d)) for n, d in sse_events(r.text)]
@@ -60,6 +64,15 @@ def chat_text(r):
     expect(events[-1], "[DONE]", f"last event of {r.text[-400:]}")
     chunks = [json.loads(d) for d in events[:-1]]
     return "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c.get("choices"))
+
+
+def responses_text(r):
+    events = [(n, json.loads(d)) for n, d in sse_events(r.text)]
+    expect_true(events[-1][0] in ("response.completed", "response.incomplete"), f"last event of {r.text[-400:]}")
+    said = "".join(d["delta"] for n, d in events if n == "response.output_text.delta")
+    again = "".join(c["text"] for o in events[-1][1]["response"]["output"] for c in o.get("content", []))
+    expect(again, said, "the last event says it again")
+    return said
 
 
 def engine(s):
@@ -90,6 +103,11 @@ with claim("the first failing Claude request starts llama.cpp, and its stream is
             expect((r.status, served_by(r)), (200, "mine"), r.text)
             expect_true(r.json["choices"][0]["message"]["content"], r.text)
             expect_true(chat_text(chat(s, True)), "streamed")
+        with claim("the real server answers whole and streamed behind the Responses door"):
+            r = responses(s, False)
+            expect((r.status, r.json["object"], served_by(r)), (200, "response", "mine"), r.text)
+            expect_true(r.json["output"][0]["content"][0]["text"] and r.json["usage"]["output_tokens"] > 0, r.text)
+            expect_true(responses_text(responses(s, True)), "streamed")
         with claim("the real server answers whole and streamed behind the completions door"):
             ask = {"model": "gpt-x", "max_tokens": 12, "prompt": "one two"}
             r = post_json(s.url + "/v1/completions", ask, seconds=120)
@@ -99,6 +117,8 @@ with claim("the first failing Claude request starts llama.cpp, and its stream is
             events = [d for _, d in sse_events(r.text)]
             expect(events[-1], "[DONE]", r.text)
             expect_true("".join(json.loads(d)["choices"][0]["text"] for d in events[:-1] if json.loads(d)["choices"]), r.text)
+            r = post_json(s.url + "/v1/completions", dict(ask, prompt=[5, 6, 7]), seconds=120)
+            expect((r.status, served_by(r), r.json["object"]), (200, "mine", "text_completion"), f"a prompt of tokens, which no chat could hold: {r.text}")
         with claim("a stop sequence ends the real server's answer"):
             r = messages(s, False, stop_sequences=["a", "e", "i", "o", "u", "n", "t"], max_tokens=200)
             expect(r.status, 200, r.text)
@@ -112,7 +132,7 @@ with claim("the first failing Claude request starts llama.cpp, and its stream is
         result("after kill -9 of the gateway llama.cpp is gone", not os.path.exists(f"/proc/{pid}"))
         s.stop = lambda: None
 
-for door, ask, text_of in (("Messages", messages, messages_text), ("chat", chat, chat_text)):
+for door, ask, text_of in (("Messages", messages, messages_text), ("chat", chat, chat_text), ("Responses", responses, responses_text)):
     for dialect in ("anthropic", "openai"):
         with claim(f"a sentence that a lead speaking {dialect} began is gone on with by llama.cpp ({door} door)"):
             with Standin("lead", words=12, fault="cut@6", rate=400) as lead, serve(lead.speaks(dialect)) as s:

@@ -59,6 +59,10 @@ def tools_round_trip(client, spare, streamed):
     mine = {"role": "assistant", "content": first.message.content, "tool_calls": [
         {"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": call.function.arguments}}]}
     check_choice(turn([{"role": "user", "content": "Weather?"}, mine, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]))
+    check_tools_sent(spare)
+
+
+def check_tools_sent(spare):
     blocks = [b for m in spare.last()["messages"] if isinstance(m["content"], list) for b in m["content"]]
     uses = [b for b in blocks if b["type"] == "tool_use"]
     expect([u["input"] for u in uses], [WEATHER], "input as the stand-in got it")
@@ -83,6 +87,56 @@ def text_completion(client):
 def text_completion_stream(client):
     parts = [c.text for chunk in client.completions.create(model=MODEL, prompt="Count.", max_tokens=200, stream=True) for c in chunk.choices]
     expect("".join(parts).strip(), words(WORDS), "text")
+
+
+FLAT_TOOL = {"type": "function", **TOOL["function"], "strict": False}
+
+
+def check_response(answer):
+    expect((answer.object, answer.status), ("response", "completed"), "status")
+    expect(answer.output_text, words(WORDS), "text")
+    expect_true(answer.usage.output_tokens > 0 and answer.usage.total_tokens > answer.usage.output_tokens, f"usage: {answer.usage}")
+
+
+def responses_whole(client):
+    raw = client.responses.with_raw_response.create(model=MODEL, instructions="Be brief.", input="Count.", max_output_tokens=200)
+    check_response(raw.parse())
+    expect(raw.headers.get("x-hotspare-served-by"), "spare", "served by")
+
+
+def responses_stream(client):
+    text, numbers, last = "", [], None
+    for event in client.responses.create(model=MODEL, instructions="Be brief.", input="Count.", stream=True):
+        numbers.append(event.sequence_number)
+        text += event.delta if event.type == "response.output_text.delta" else ""
+        last = event
+    expect((text, last.type), (words(WORDS), "response.completed"), "pieces and end")
+    expect(numbers, list(range(len(numbers))), "sequence numbers")
+    check_response(last.response)
+
+
+def responses_stream_helper(client):
+    with client.responses.stream(model=MODEL, input="Count.") as stream:
+        for _ in stream:
+            pass
+        check_response(stream.get_final_response())
+
+
+def responses_round_trip(client, spare, streamed):
+    def turn(items):
+        asked = {"model": MODEL, "tools": [FLAT_TOOL], "input": items, "store": False}
+        if not streamed:
+            return client.responses.create(**asked)
+        with client.responses.stream(**asked) as stream:
+            return stream.get_final_response()
+
+    question = {"role": "user", "content": "Weather?"}
+    first = turn([question])
+    call = next(i for i in first.output if i.type == "function_call")
+    expect((call.name, json.loads(call.arguments)), ("get_weather", WEATHER), "the call")
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}
+    expect(turn([question, *(i.model_dump(exclude_none=True) for i in first.output), result]).output_text, words(WORDS), "answer")
+    check_tools_sent(spare)
 
 
 def errors_are_typed(client):
@@ -112,7 +166,17 @@ for how in ("refused", "529", "org-disabled", "cut@6"):
                 text_completion(client)
             with claim(f"openai_python_text_completion_stream_with_lead_{fate}"):
                 text_completion_stream(client)
+            with claim(f"openai_python_responses_whole_with_lead_{fate}"):
+                responses_whole(client)
+            with claim(f"openai_python_responses_stream_with_lead_{fate}"):
+                responses_stream(client)
+            with claim(f"openai_python_responses_stream_helper_with_lead_{fate}"):
+                responses_stream_helper(client)
             MODEL = "gpt-tools-1"
+            with claim(f"openai_python_responses_round_trip_with_lead_{fate}"):
+                responses_round_trip(client, caller, streamed=False)
+            with claim(f"openai_python_responses_round_trip_streamed_with_lead_{fate}"):
+                responses_round_trip(client, caller, streamed=True)
             with claim(f"openai_python_tools_round_trip_with_lead_{fate}"):
                 tools_round_trip(client, caller, streamed=False)
             with claim(f"openai_python_tools_round_trip_streamed_with_lead_{fate}"):

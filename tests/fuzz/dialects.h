@@ -8,11 +8,24 @@
 #define FUZZ_INPUT_MAX 65536
 
 static const struct dialect *const fuzz_dialects[] = {
-    &dialect_anthropic,
-    &dialect_openai_chat,
-    &dialect_completions,
-    &dialect_complete,
+    &dialect_anthropic, &dialect_openai_chat,      &dialect_completions, &dialect_gemini,
+    &dialect_complete,  &dialect_bedrock_converse, &dialect_ollama,      &dialect_openai_responses,
 };
+
+/* Some are upstreams only. */
+static inline bool fuzz_is_door(const struct dialect *d)
+{
+    return d->writer_new != NULL;
+}
+
+static inline void fuzz_grammar(const struct dialect *d, struct span stream, enum grammar_end *end,
+                                char why[GRAMMAR_WHY_MAX])
+{
+    if (d == &dialect_openai_responses)
+        responses_grammar_check(stream, true, end, why);
+    else
+        (d == &dialect_anthropic ? messages_grammar_check : chat_grammar_check)(stream, end, why);
+}
 
 /* An answer read from `from` and written for `to`: it must keep its grammar, and look finished only
  * when it is. A model's own broken tool input is its own; what a provider says in its own dialect
@@ -24,7 +37,7 @@ static inline void fuzz_judge(const struct dialect *from, const struct dialect *
     char why[GRAMMAR_WHY_MAX];
     if (to == &dialect_completions || to == &dialect_complete)
         return;
-    (to == &dialect_anthropic ? messages_grammar_check : chat_grammar_check)(t->bytes, &end, why);
+    fuzz_grammar(to, t->bytes, &end, why);
     bool own =
         from == to || (from == &dialect_complete && to == &dialect_anthropic); /* one reader */
     if (why[0] && (own || strcmp(why, "a tool input is no JSON object") == 0))

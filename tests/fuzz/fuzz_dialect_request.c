@@ -2,12 +2,11 @@
  * field where it refuses, and is written the same way twice. */
 #include "fuzz/dialects.h"
 
-static void check(const struct dialect *from, enum target_kind kind, struct span body)
+static void check_written(const struct dialect *from, const struct dialect *to,
+                          struct capability cap, struct span body)
 {
     struct arena a;
     struct json_doc doc;
-    struct capability cap = capability_preset(kind, SPAN("model"));
-    const struct dialect *to = kind == TARGET_ANTHROPIC ? &dialect_anthropic : &dialect_openai_chat;
     arena_init(&a, FUZZ_ARENA_MAX);
     struct request_words once = translate_request(&a, from, to, &cap, body);
     if (once.read != ERR_OK || once.write != ERR_OK) {
@@ -20,6 +19,19 @@ static void check(const struct dialect *from, enum target_kind kind, struct span
     arena_deinit(&a);
 }
 
+static void check(const struct dialect *from, enum target_kind kind, struct span body)
+{
+    struct capability cap = capability_preset(kind, SPAN("model"));
+    const struct dialect *to = kind == TARGET_ANTHROPIC ? &dialect_anthropic
+                               : kind == TARGET_GEMINI  ? &dialect_gemini
+                               : kind == TARGET_OLLAMA  ? &dialect_ollama
+                               : cap.converse           ? &dialect_bedrock_converse
+                                                        : &dialect_openai_chat;
+    check_written(from, to, cap, body);
+    if (kind == TARGET_OPENAI) /* it has two */
+        check_written(from, &dialect_openai_responses, cap, body);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -27,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > FUZZ_INPUT_MAX)
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(fuzz_dialects); i++)
-        for (int kind = 0; kind < TARGET_KIND_COUNT; kind++)
+        for (int kind = 0; fuzz_is_door(fuzz_dialects[i]) && kind < TARGET_KIND_COUNT; kind++)
             check(fuzz_dialects[i], (enum target_kind)kind, body);
     return 0;
 }

@@ -23,6 +23,7 @@ MAY_INCLUDE = {
     "local": {"base", "json", "local"},
     "serve": BELOW_SERVE | {"local", "serve"},
     "tools": BELOW_SERVE | {"serve", "local", "tools"},
+    "lib": BELOW_SERVE | {"serve", "lib"},
 }
 PURE = {"json", "http", "chat", "dialect"}
 

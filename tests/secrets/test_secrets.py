@@ -19,6 +19,7 @@ from harness import *  # noqa: E402,F403
 from harness import BIN, Serve, Standin  # noqa: E402
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
 from clouds import ACCESS, SECRET, SESSION, Bedrock, Vertex  # noqa: E402
+from providers import Azure, Gemini  # noqa: E402
 
 FAULTS = ["401", "403", "org-disabled", "credit", "429", "500", "529", "html", "garbage", "reset", "silent"]
 
@@ -189,6 +190,33 @@ def talk_to_clouds(s, places, aws, gcp):
     remember(places, "vertex revoked", post_json(s.url + "/v1/messages", body("claude-gcp")))
 
 
+def scan_providers():
+    """Keys in headers of their own, used and refused."""
+    places = {}
+    with Gemini() as gemini, Azure("/openai/v1/chat/completions") as azure, Gemini() as wrong:
+        wrong.key = "another"
+        env = {"GEMINI_KEY": Gemini.key, "AZURE_KEY": Azure.key}
+        targets = {"gemini": gemini.settings(key="env:GEMINI_KEY"), "azure": azure.settings(key="env:AZURE_KEY"), "wrong": wrong.settings(key="env:GEMINI_KEY")}
+        routes = [("claude-gemini", ["gemini/gemini-3.5-flash"]), ("claude-wrong", ["wrong/gemini-3.5-flash"]), ("*", ["azure/gpt-x"])]
+        with Serve(targets, routes=routes, env=env, more="breaker: { open: 100ms, max_open: 100ms }\n") as s:
+            for mode in ("good", "busy", "blocked", "filtered", "limited"):
+                gemini.mode = azure.mode = mode
+                for model in ("claude-gemini", "claude-azure", "claude-wrong"):
+                    for more in ({}, {"stream": True}):
+                        remember(places, f"{model} {mode} {more}", post_json(s.url + "/v1/messages", body(model, **more)))
+            pages(s, places)
+            processes(s, places)
+            printed_configuration(s, clean_env(**env), places)
+            s.stop()
+            places["what serve printed"] = s.said().encode()
+            written(s, places)
+        expect_true(gemini.seen and azure.seen and wrong.seen, "not every provider was asked")
+    wanted = forms_of({"Gemini's key": Gemini.key, "Azure's key": Azure.key})
+    note(f"{len(places)} places searched for {len(wanted)} forms of the providers' keys")
+    hits = search(places, wanted)
+    expect_true(not hits, "found:\n  " + "\n  ".join(hits))
+
+
 def scan_clouds():
     places = {}
     with tempfile.TemporaryDirectory() as folder, Bedrock() as aws, Bedrock() as wrong, Vertex() as gcp:
@@ -221,4 +249,6 @@ with claim("no_secret_in_logs_metrics_replies_files_or_processes"):
     scan()
 with claim("no_credential_of_a_cloud_either"):
     scan_clouds()
+with claim("nor_a_key_that_goes_in_a_header_of_its_own"):
+    scan_providers()
 finish()

@@ -12,10 +12,54 @@
 
 /* ---- the lead ---- */
 
+/* The stream behind its event number `after`. */
+static struct span heard_from(struct span stream, int64_t after)
+{
+    for (int64_t i = 0; i <= after; i++) {
+        ssize_t end = span_search(stream, SPAN("\n\n"));
+        stream = end < 0 ? SPAN_EMPTY : span_drop(stream, (size_t)end + 2);
+    }
+    return stream;
+}
+
+static void lead_tells_again(struct world *w, struct request *r)
+{
+    struct http_field type = {SPAN("content-type"), SPAN("text/event-stream")};
+    struct span target = request_head(r)->target;
+    ssize_t at = span_search(target, SPAN("starting_after="));
+    int64_t after = -1;
+    assert_true(at > 0);
+    struct span rest_of_it = span_drop(target, (size_t)at + 15), number;
+    assert_true(span_next(&rest_of_it, '&', &number));
+    assert_int_equal(span_i64(number, &after), ERR_OK);
+    w->asked_again++;
+    w->again_target = arena_copy(&w->turn, target);
+    if (w->again == AGAIN_REFUSED) {
+        type.value = SPAN("application/json");
+        reply_start(r, 404, &type, 1, REPLY_CHUNKED);
+        reply_body(r, SPAN("{\"error\":{\"message\":\"Response not found.\",\"type\":"
+                           "\"invalid_request_error\",\"param\":null,\"code\":null}}"));
+        reply_end(r);
+        return;
+    }
+    struct span rest = heard_from(w->recorded, w->again == AGAIN_ELSEWHERE ? after + 1 : after);
+    reply_start(r, 200, &type, 1, REPLY_CHUNKED);
+    if (w->again != AGAIN_SILENT)
+        reply_body(r, w->again == AGAIN_CUT ? span_take(rest, rest.len / 2) : rest);
+    if (w->again == AGAIN_SILENT)
+        reply_flush(r);
+    else
+        reply_end(r);
+}
+
 static void lead_request(void *ctx, struct request *r)
 {
     struct world *w = ctx;
     struct http_field type = {SPAN("content-type"), SPAN("text/event-stream")};
+    if (span_is(request_head(r)->method, "GET")) {
+        lead_tells_again(w, r);
+        return;
+    }
     reply_start(r, 200, &type, 1, REPLY_CHUNKED);
     reply_body(r, span_take(w->recorded, w->cut_at));
     switch (w->cut) {
@@ -281,7 +325,10 @@ static const struct relay_route *route_for(void *ctx, struct request *r, struct 
 
 static void on_done(void *ctx, const struct exchange_report *report)
 {
-    ((struct world *)ctx)->report = *report;
+    struct world *w = ctx;
+    w->report = *report;
+    memcpy(w->attempts, report->attempts, report->attempt_count * sizeof *w->attempts);
+    w->report.attempts = w->attempts;
 }
 
 /* ---- the client ---- */
@@ -407,6 +454,7 @@ void ask(struct world *w, struct span request)
     static const struct call_events events = {on_head, on_body, on_end, on_error};
     w->ends = w->status = 0;
     w->spare_asked = w->spare_misled = w->spare_gone = false;
+    w->asked_again = 0;
     buf_reset(&w->got);
     arena_reset(&w->turn);
     pieces_init(&w->body, &w->turn);

@@ -8,6 +8,8 @@
 #include "support/answer.h"
 
 enum cut { CUT_END, CUT_RESET, CUT_STALL, CUT_ERROR, CUTS };
+/* When the lead is asked for the rest of an answer it broke off. */
+enum again { AGAIN_REFUSED, AGAIN_ALL, AGAIN_CUT, AGAIN_ELSEWHERE, AGAIN_SILENT };
 enum style { EXACT, REPEAT, RESTART, LEAD_IN, STYLES };
 
 struct world {
@@ -27,7 +29,10 @@ struct world {
     size_t cut_at;
     enum cut cut;
     enum style style;
-    size_t piece;     /* bytes of each of the spare's text events, at least; 0 = 9 */
+    enum again again;
+    unsigned asked_again;     /* times it was */
+    struct span again_target; /* with what path and query the last time */
+    size_t piece;             /* bytes of each of the spare's text events, at least; 0 = 9 */
     struct span stop; /* plain; a Messages spare stops where it says it, a chat spare takes none */
     bool spare_stays; /* it says all and does not end its answer */
     bool spare_tells; /* a chat spare: it was asked for its usage */
@@ -38,7 +43,8 @@ struct world {
     struct pieces body;
     struct buf got;
     int status, ends;
-    struct exchange_report report;
+    struct exchange_report report;                           /* its spans are gone */
+    struct exchange_attempt attempts[EXCHANGE_ATTEMPTS_MAX]; /* of the report */
 };
 
 void build(struct world *w);

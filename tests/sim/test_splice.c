@@ -254,14 +254,6 @@ static struct span request_of(struct world *w, const struct corpus_item *item)
     return words.read == ERR_OK && words.write == ERR_OK ? words.body : SPAN_EMPTY;
 }
 
-/* Answers whose text repeats itself, so that the seam takes what is new for a repetition (seam.c),
- * and, in the first, a cut between two parts of one reasoning summary. */
-static bool is_known_gap(const char *id)
-{
-    return strstr(id, "test-openai-responses-thinking-part-iter--0") != NULL ||
-           strstr(id, "openai-compaction.1-stream--0") != NULL;
-}
-
 static void cut_all(const char *protocol, const struct dialect *lead, const struct dialect *door,
                     unsigned every)
 {
@@ -283,10 +275,9 @@ static void cut_all(const char *protocol, const struct dialect *lead, const stru
         w->recorded = item->response;
         bool read = read_stream(&w->arena, lead, w->recorded, &w->whole);
         struct span request = read ? request_of(w, item) : SPAN_EMPTY;
-        const char *why = is_known_gap(item->id) ? "known gap: see is_known_gap"
-                          : !read                ? "no answer"
-                          : !request.len         ? "the request cannot be said at this door"
-                                                 : why_left_out(w, request);
+        const char *why = !read          ? "no answer"
+                          : !request.len ? "the request cannot be said at this door"
+                                         : why_left_out(w, request);
         if (why) {
             (void)fprintf(stderr, "# left out: %s: %s\n", item->id, why);
             t.left_out++;

@@ -402,6 +402,83 @@ bool answer_of_responses(struct arena *a, struct span body, bool streamed, struc
     return gather_end(&g) && good;
 }
 
+/* ---- Gemini ---- */
+
+static void gemini_part(struct gather *g, struct json part)
+{
+    struct json call = json_get(part, "functionCall");
+    if (json_is(call, JSON_OBJECT)) {
+        struct answer_tool *t = tool_add(g, json_get(call, "id"), json_get(call, "name"));
+        if (t && json_present(json_get(call, "args")))
+            t->input = arena_copy(g->a, json_raw(json_get(call, "args")));
+    }
+    append(g, json_true(json_get(part, "thought")) ? &g->thinking : &g->text,
+           json_get(part, "text"));
+}
+
+static int64_t gemini_count(struct json usage, const char *name, int64_t before)
+{
+    int64_t n;
+    return json_i64(json_get(usage, name), &n) == ERR_OK ? n : before;
+}
+
+static void gemini_usage(struct answer *out, struct json u)
+{
+    int64_t prompt = gemini_count(u, "promptTokenCount", -1);
+    int64_t output = gemini_count(u, "candidatesTokenCount", -1);
+    int64_t thoughts = gemini_count(u, "thoughtsTokenCount", -1);
+    if (prompt < 0 && output < 0 && thoughts < 0)
+        return;
+    out->cache_read = gemini_count(u, "cachedContentTokenCount", out->cache_read);
+    out->input = (prompt > 0 ? prompt : 0) + gemini_count(u, "toolUsePromptTokenCount", 0) -
+                 gemini_count(u, "cachedContentTokenCount", 0);
+    out->output = (output > 0 ? output : 0) + (thoughts > 0 ? thoughts : 0);
+    out->reasoning = thoughts >= 0 ? thoughts : out->reasoning;
+}
+
+static struct span gemini_stop(struct json reason)
+{
+    if (json_str_is(reason, "STOP"))
+        return SPAN("stop");
+    return json_str_is(reason, "MAX_TOKENS") ? SPAN("length") : SPAN("content_filter");
+}
+
+static bool gemini_object(struct gather *g, struct span body)
+{
+    struct json_doc *doc = arena_new(g->a, struct json_doc);
+    if (json_parse(g->a, arena_copy(g->a, body), &json_limits_default, doc, NULL) != ERR_OK)
+        return false;
+    struct json root = json_root(doc);
+    struct json candidate = json_at(json_get(root, "candidates"), 0);
+    struct json parts = json_path(candidate, "content.parts");
+    struct json reason = json_get(candidate, "finishReason");
+    bool blocked = json_present(json_path(root, "promptFeedback.blockReason"));
+    g->out->error = json_present(json_get(root, "error"));
+    gemini_usage(g->out, json_get(root, "usageMetadata"));
+    for (struct json p = json_first(parts); json_present(p); p = json_next(parts, p))
+        gemini_part(g, p);
+    if (blocked)
+        g->out->stop = SPAN("content_filter");
+    else if (json_present(reason))
+        g->out->stop = gemini_stop(reason);
+    g->out->complete = g->out->stop.len > 0;
+    return g->out->error || blocked || json_present(candidate);
+}
+
+static bool gemini_event(void *ctx, const struct sse_event *e)
+{
+    return gemini_object(ctx, e->data);
+}
+
+bool answer_of_gemini(struct arena *a, struct span body, bool streamed, struct answer *out)
+{
+    struct gather g;
+    gather_init(&g, a, out);
+    bool good =
+        streamed ? feed_sse(body, FEED_WHOLE, 0, gemini_event, &g) : gemini_object(&g, body);
+    return gather_end(&g) && good;
+}
+
 /* ---- JSON values ---- */
 
 static struct json member_like(struct json object, struct json like, struct arena *a)

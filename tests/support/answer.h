@@ -25,9 +25,10 @@ struct answer { /* spans are decoded and live in the arena */
     bool complete; /* the terminal mark came (whole answers: always) */
 };
 
-/* False: not an answer of that dialect. */
+/* False: not an answer of that dialect. Gemini's stop is told in chat's words. */
 bool answer_of_messages(struct arena *a, struct span body, bool streamed, struct answer *out);
 bool answer_of_chat(struct arena *a, struct span body, bool streamed, struct answer *out);
+bool answer_of_gemini(struct arena *a, struct span body, bool streamed, struct answer *out);
 
 /* stop: "completed", or why it is incomplete. Streams: from the items when they are done. */
 bool answer_of_responses(struct arena *a, struct span body, bool streamed, struct answer *out);

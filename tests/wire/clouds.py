@@ -55,6 +55,32 @@ def text_events(words, tool=None):
     yield {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 9, "outputTokenCount": len(words)}}
 
 
+def converse_events(words, tool=None):
+    """The same in Converse's events."""
+    yield "messageStart", {"role": "assistant"}
+    for i, word in enumerate(words):
+        yield "contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": word if i == 0 else " " + word}}
+    yield "contentBlockStop", {"contentBlockIndex": 0}
+    if tool:
+        yield "contentBlockStart", {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "tooluse_1", "name": tool[0]}}}
+        text = json.dumps(tool[1])
+        for piece in (text[:5], text[5:]):
+            yield "contentBlockDelta", {"contentBlockIndex": 1, "delta": {"toolUse": {"input": piece}}}
+        yield "contentBlockStop", {"contentBlockIndex": 1}
+    yield "messageStop", {"stopReason": "tool_use" if tool else "end_turn"}
+    yield "metadata", {"usage": {"inputTokens": 9, "outputTokens": len(words), "totalTokens": 9 + len(words)}, "metrics": {"latencyMs": 5}}
+
+
+def converse_frame(name, event):
+    return frame({":event-type": name, ":content-type": "application/json", ":message-type": "event"}, json.dumps(dict(event, p="abcdef")).encode())
+
+
+def converse_whole(words, tool=None):
+    content = [{"text": " ".join(words)}] + ([{"toolUse": {"toolUseId": "tooluse_1", "name": tool[0], "input": tool[1]}}] if tool else [])
+    return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use" if tool else "end_turn",
+            "usage": {"inputTokens": 9, "outputTokens": len(words), "totalTokens": 9 + len(words)}, "metrics": {"latencyMs": 5}}
+
+
 def whole(words):
     return {"id": "msg_bdrk_2", "type": "message", "role": "assistant", "model": "claude-x", "content": [{"type": "text", "text": " ".join(words)}],
             "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": len(words)}}
@@ -139,18 +165,19 @@ class Bedrock(Upstream):
         signed = f["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
         return {"host", "x-amz-date", "x-amz-security-token"} <= set(signed) and f["x-amz-security-token"] == SESSION and f["authorization"] == sign(r)
 
-    def stream(self):
+    def stream(self, converse):
         """The bytes, and how many of them hold the first two words."""
-        frames = [chunk(e) for e in text_events(self.words, self.tool)]
-        first = sum(map(len, frames[:4]))
+        frames = [converse_frame(*e) for e in converse_events(self.words, self.tool)] if converse else [chunk(e) for e in text_events(self.words, self.tool)]
+        n = 3 if converse else 4
+        first = sum(map(len, frames[:n]))
         if self.mode == "cut":
-            return b"".join(frames[:4]) + frames[4][:20], first
+            return b"".join(frames[:n]) + frames[n][:20], first
         if self.mode == "crc":
-            bad = bytearray(frames[4])
+            bad = bytearray(frames[n])
             bad[60] ^= 1
-            return b"".join(frames[:4]) + bytes(bad) + b"".join(frames[5:]), first
+            return b"".join(frames[:n]) + bytes(bad) + b"".join(frames[n + 1:]), first
         if self.mode.endswith("Exception"):
-            return b"".join(frames[:4]) + exception(self.mode, "as the test wants it"), first
+            return b"".join(frames[:n]) + exception(self.mode, "as the test wants it"), first
         return b"".join(frames), None
 
     def answer(self, r):
@@ -162,7 +189,9 @@ class Bedrock(Upstream):
             return 429, dict(kind, **{"x-amzn-ErrorType": "ThrottlingException"}), b'{"message":"Too many requests, please wait before trying again."}'
         if r["target"].endswith("/invoke"):
             return 200, kind, json.dumps(whole(self.words)).encode()
-        body, first = self.stream()
+        if r["target"].endswith("/converse"):
+            return 200, kind, json.dumps(converse_whole(self.words, self.tool)).encode()
+        body, first = self.stream(r["target"].endswith("/converse-stream"))
         more = {"first": first} if first else {}
         return 200, {"Content-Type": "application/vnd.amazon.eventstream", "cut": self.mode == "cut", **more}, body
 

@@ -22,6 +22,10 @@ def chat(text="hello", stream=False, **more):
     return dict({"model": "gpt-5.6-terra", "stream": stream, "messages": [{"role": "user", "content": text}]}, **more)
 
 
+def responses(said="hello", stream=False, **more):
+    return dict({"model": "gpt-5.6-terra", "stream": stream, "input": [{"role": "user", "content": said}]}, **more)
+
+
 def messages_text(reply):
     """Text of a Messages answer, whole or streamed, and whether it was complete."""
     if reply.headers.get("content-type", "").startswith("application/json"):
@@ -45,6 +49,37 @@ def chat_text(reply):
         for choice in json.loads(data).get("choices", []):
             text += choice.get("delta", {}).get("content") or ""
     return text, done
+
+
+def responses_events(text):
+    """The events of a Responses stream; each must carry its own name and the next number."""
+    events = []
+    for name, data in sse_events(text):
+        event = json.loads(data)
+        assert (event["type"], event["sequence_number"]) == (name, len(events)), (name, data)
+        events.append(event)
+    return events
+
+
+def responses_output(reply):
+    """The items of a Responses answer, whole or streamed, and its status. A stream must have told each item twice."""
+    if reply.headers.get("content-type", "").startswith("application/json"):
+        return reply.json["output"], reply.json["status"]
+    done = [e for e in responses_events(reply.text) if e["type"] in ("response.output_item.done", "response.completed", "response.incomplete")]
+    items = [e["item"] for e in done if "item" in e]
+    if not done or "response" not in done[-1]:
+        return items, None
+    assert done[-1]["response"]["output"] == items, reply.text[-2000:]
+    return items, done[-1]["response"]["status"]
+
+
+def responses_text(reply):
+    items, status = responses_output(reply)
+    text = "".join(p.get("text", "") for i in items if i["type"] == "message" for p in i["content"])
+    if status and reply.headers.get("content-type", "").startswith("text/event-stream"):
+        told = "".join(e["delta"] for e in responses_events(reply.text) if e["type"] == "response.output_text.delta")
+        assert told == text, (told, text)
+    return text, status == "completed"
 
 
 DOORS = {"/v1/messages": (messages, messages_text), "/v1/chat/completions": (chat, chat_text)}

@@ -81,11 +81,11 @@ def wrong_secret():
             expect_true(reply.status >= 500 and reply.json["type"] == "error", f"alone: {reply.status} {reply.text}")
 
 
-def fails_over(mode, cause):
+def fails_over(mode, cause, model=MODEL):
     """The stream dies after "one two": the next target goes on, and the client sees one answer."""
     with Bedrock() as up, Standin("spare", words=4) as spare:
         up.mode = mode
-        with Serve({"aws": up.settings(), "spare": spare.speaks("anthropic")}, chain=[f"aws/{MODEL}", "spare/x"], env=up.env) as s:
+        with Serve({"aws": up.settings(), "spare": spare.speaks("anthropic")}, chain=[f"aws/{model}", "spare/x"], env=up.env) as s:
             got = b""
             with urllib.request.urlopen(urllib.request.Request(s.url + "/v1/messages", json.dumps(dict(ASK, stream=True)).encode(), {"content-type": "application/json"}), timeout=60) as reply:
                 while piece := reply.read1(65536):
@@ -111,10 +111,46 @@ def throttled():
             expect(reply.json["type"], "error", f"Bedrock's error in Claude's form: {reply.text}")
 
 
-def other_models():
-    with Bedrock() as up, Standin("spare", words=4) as spare:
-        with Serve({"aws": up.settings(), "spare": spare.speaks("anthropic")}, chain=["aws/amazon.nova-lite-v1:0", "spare/x"], env=up.env) as s:
-            expect((post_json(s.url + "/v1/messages", ASK).status, len(up.seen)), (200, 0), "status, and requests to Bedrock")
+NOVA, LLAMA = "us.amazon.nova-lite-v1:0", "us.meta.llama4-maverick-17b-instruct-v1:0"
+TOOLS = [{"name": "look", "input_schema": {"type": "object"}}]
+
+
+def converse():
+    """Another model than Claude: asked in Converse, answered in the client's own format, signed as ever."""
+    with Bedrock() as up, Serve({"aws": up.settings()}, chain=[f"aws/{NOVA}"], env=up.env) as s:
+        reply = post_json(s.url + "/v1/messages", dict(ASK, system="Be brief.", temperature=0.5))
+        expect((reply.status, reply.json["content"][0]["text"], reply.json["usage"]["output_tokens"]), (200, "one two three", 3), f"the whole answer {reply.text}")
+        expect(up.last()["target"], "/model/us.amazon.nova-lite-v1%3A0/converse", "path")
+        expect(json.loads(up.last()["body"]), {"system": [{"text": "Be brief."}], "messages": [{"role": "user", "content": [{"text": "x"}]}],
+                                               "inferenceConfig": {"maxTokens": 50, "temperature": 0.5}}, "body")
+        expect(text_of(stream(s)), "one two three", "the stream's text")
+        expect((up.last()["target"], up.last()["fields"]["accept"]), ("/model/us.amazon.nova-lite-v1%3A0/converse-stream", "application/vnd.amazon.eventstream"), "path and accept")
+        ask = {"model": "gpt-x", "messages": [{"role": "user", "content": "x"}], "stream": True}
+        reply = post_json(s.url + "/v1/chat/completions", ask)
+        chunks = [json.loads(d) for _, d in sse_events(reply.text) if d != "[DONE]"]
+        expect("".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"]), "one two three", "what a chat client gets")
+        expect(len({(c["id"], c["model"]) for c in chunks}), 1, "ids and models")
+
+
+def converse_tools(model, path):
+    with Bedrock(tool=("look", {"q": "a\"b"})) as up, Serve({"aws": up.settings()}, chain=[f"aws/{model}"], env=up.env) as s:
+        reply = stream(s, tools=TOOLS)
+        expect(text_of(reply), "one two three", "text")
+        expect(up.last()["target"].rsplit("/", 1)[1], path, "path")
+        parts = [json.loads(d)["delta"].get("partial_json", "") for n, d in sse_events(reply.text) if n == "content_block_delta"]
+        expect(json.loads("".join(parts)), {"q": "a\"b"}, "the tool's input")
+        expect([json.loads(d)["delta"]["stop_reason"] for n, d in sse_events(reply.text) if n == "message_delta"], ["tool_use"], "why it stopped")
+        expect(reply.headers.get("x-hotspare-served-by"), "aws", "who answered")
+
+
+def converse_goes_on():
+    """Asked to go on with an answer that another began: by a turn of the user's, since Converse's models take no beginning."""
+    with Bedrock() as up, Standin("lead", words=30, fault="cut@9") as lead:
+        with Serve({"lead": lead.speaks("anthropic"), "aws": up.settings()}, chain=["lead", f"aws/{NOVA}"], env=up.env) as s:
+            text = text_of(stream(s))
+            expect_true(text.startswith("w1 w2") and text.endswith("one two three"), f"the joined answer {text!r}")
+            roles = [m["role"] for m in json.loads(up.last()["body"])["messages"]]
+            expect(roles, ["user", "assistant", "user"], "turns")
 
 
 @contextlib.contextmanager
@@ -224,7 +260,13 @@ for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_tha
                    ("an_exception_in_the_stream_is_read_for_its_cause", lambda: fails_over("throttlingException", "rate_limited")),
                    ("a_models_own_failure_in_the_stream_is_transient", lambda: fails_over("modelStreamErrorException", "transient")),
                    ("bedrocks_errors_are_told_in_claudes_form", throttled),
-                   ("a_model_that_is_no_claude_is_not_asked_for", other_models),
+                   ("a_model_that_is_no_claude_is_asked_in_converse", converse),
+                   ("converse_streams_a_tool_call", lambda: converse_tools(NOVA, "converse-stream")),
+                   ("a_model_that_streams_no_tool_calls_is_asked_for_a_whole_answer_and_the_client_gets_a_stream", lambda: converse_tools(LLAMA, "converse")),
+                   ("a_converse_stream_that_is_cut_is_gone_on_with_elsewhere", lambda: fails_over("cut", "broken_stream", NOVA)),
+                   ("a_converse_frame_with_a_wrong_checksum_is_a_broken_stream", lambda: fails_over("crc", "broken_stream", NOVA)),
+                   ("an_exception_in_a_converse_stream_is_read_for_its_cause", lambda: fails_over("throttlingException", "rate_limited", NOVA)),
+                   ("a_converse_model_goes_on_with_what_another_began", converse_goes_on),
                    ("a_whole_answer_and_a_stream_of_vertex_with_one_token", vertex_whole_and_stream),
                    ("many_that_need_a_token_at_once_fetch_one", vertex_one_fetch),
                    ("a_refused_service_account_is_a_bad_key", lambda: vertex_no_token("refused", "key_bad")),

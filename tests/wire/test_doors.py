@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *  # noqa: E402,F403
-from harness import Serve, Standin  # noqa: E402
+from harness import Serve, Standin, words  # noqa: E402
 from talk import Raw, http_answer  # noqa: E402
 
 CORPUS = os.environ.get("HOTSPARE_CORPUS")
@@ -155,6 +155,77 @@ def completions_usage_and_errors():
                     reply = post_json(s.url + "/v1/completions", dict({"model": model, "prompt": "x"}, **{field: value}))
                     expect((reply.status, reply.json["error"]["param"]), (400, field), f"{field}={value} by {model}")
             expect(post_json(s.url + "/v1/completions", {"model": "nobody", "prompt": "x"}).json["error"]["code"], "model_not_found", "an unknown model")
+
+
+def sse(*datas):
+    return "".join(f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for d in datas).encode()
+
+
+def text_chunk(text, index=0, finish=None):
+    return {"id": "cmpl-1", "object": "text_completion", "created": 7, "model": "m", "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": finish}]}
+
+
+def completions_pass():
+    """A target that has this door gets the body byte for byte, whatever it asks for, and so comes the answer back."""
+    bodies = (b'{ "model":"m", "prompt" : [1, 2,3], "n":2,\n"echo":true}', b'{"model":"m","prompt":["a","b"],"suffix":"s","best_of":3}')
+    whole = b'{ "id":"cmpl-1","object":"text_completion","choices":[{"text":"a","index":0,"finish_reason":"stop"},{"text":"b","index":1,"finish_reason":"stop"}]}'
+    stream = sse(text_chunk("one"), text_chunk("x", 1), text_chunk(" two", 0, "stop"), text_chunk("y", 1, "stop"), "[DONE]")
+    with Raw(http_answer(whole)) as up:
+        for kind in ("vllm", "llama.cpp", "ollama", "openai"):
+            target = dict({"kind": kind, "url": up.url + "/v1"}, **({"key": "env:K"} if kind == "openai" else {}))
+            model = "davinci-002" if kind == "openai" else "m"
+            with Serve({"up": target}, chain=[f"up/{model}"], env={"K": "sk"}) as s:
+                for body in bodies:
+                    up.answer = http_answer(whole)
+                    reply = request("POST", s.url + "/v1/completions", body, {"content-type": "application/json"})
+                    expect((reply.status, reply.text), (200, whole.decode()), f"{kind}: the whole answer")
+                    head, sent = up.seen[-1]
+                    expect((head.split(b" ")[1], sent), (b"/v1/completions", body.replace(b'"model":"m"', b'"model":"%s"' % model.encode())), f"{kind}: what was asked")
+                up.answer = http_answer(stream, "text/event-stream")
+                reply = post_json(s.url + "/v1/completions", {"model": "m", "prompt": [1, 2], "n": 2, "stream": True})
+                expect(reply.text, stream.decode(), f"{kind}: the stream")
+        up.answer = http_answer(b'{"error":{"message":"no such thing","type":"invalid_request_error","param":null,"code":null}}', status=400)
+        with Serve({"up": {"kind": "vllm", "url": up.url + "/v1"}}, chain=["up/m"]) as s:
+            reply = post_json(s.url + "/v1/completions", {"model": "m", "prompt": [[1], [2]]})
+            expect((reply.status, reply.json["error"]["message"]), (400, "no such thing"), "its own refusal")
+
+
+def completions_go_on():
+    """What a target with this door broke off is gone on with as a chat; what only that door can say is not."""
+    cut = sse(text_chunk("w1 "), text_chunk("w2 "))
+    with Raw(None) as up, Standin("spare", words=5) as spare:
+        with Serve({"v": {"kind": "vllm", "url": up.url + "/v1"}, "spare": spare.speaks("openai")}, chain=["v/m", "spare/x"]) as s:
+            up.answer = http_answer(cut, "text/event-stream")
+            ask = {"model": "m", "prompt": "Count.", "stream": True}
+            datas = [d for _, d in sse_events(post_json(s.url + "/v1/completions", ask).text)]
+            chunks = [json.loads(d) for d in datas[:-1]]
+            text = "".join(c["choices"][0]["text"] for c in chunks if c["choices"])
+            expect((datas[-1], text.split()), ("[DONE]", ["w1", "w2", "w3", "w4", "w5"]), f"the joined answer of {datas}")
+            expect({(c["id"], c["object"]) for c in chunks}, {("cmpl-1", "text_completion")}, "one answer")
+            up.answer = http_answer(b"{}", status=503)
+            reply = post_json(s.url + "/v1/completions", {"model": "m", "prompt": "Count."})
+            expect((reply.status, reply.json["choices"][0]["text"], reply.headers.get("x-hotspare-served-by")), (200, words(5), "spare"), "answered as a chat")
+            up.answer = http_answer(cut, "text/event-stream")
+            reply = post_json(s.url + "/v1/completions", dict(ask, prompt=[1, 2]))
+            expect_true("[DONE]" not in reply.text and '"error"' in reply.text, f"a cut answer to tokens: {reply.text}")
+
+
+def recorded_completions_pass():
+    asked = 0
+    with Raw(None) as up:
+        targets = {"openai": {"kind": "openai", "url": up.url + "/v1", "key": "env:K"}, "vllm": {"kind": "vllm", "url": up.url + "/v1"}}
+        with Serve(targets, routes=[("*instruct*", ["openai"]), ("davinci-*", ["openai"]), ("babbage-*", ["openai"]), ("*", ["vllm"])], env={"K": "sk"}) as s:
+            for name, read, meta in recorded("openai-completions"):
+                sent, answer, stream = read("request.json"), read("response.json") or read("response.sse"), read("response.sse") is not None
+                if sent is None:
+                    continue
+                asked += 1
+                up.answer = http_answer(answer, "text/event-stream" if stream else "application/json", status=meta["status"])
+                reply = request("POST", s.url + "/v1/completions", sent, {"content-type": "application/json"})
+                expect((reply.status, reply.text.encode()), (meta["status"], answer), name)
+                expect((up.seen[-1][0].split(b" ")[1], up.seen[-1][1]), (b"/v1/completions", sent), name)
+    note(f"openai-completions: {asked} passed byte for byte, both ways")
+    expect_true(asked >= 10, "recordings")
 
 
 # ---- /v1/messages/count_tokens ----
@@ -380,10 +451,11 @@ def leaving():
 
 
 CASES = [(legacy_prompts, "legacy_claude_prompts_are_answered_by_either_upstream"), (plain_prompts, "the_plain_form_has_its_defaults_and_says_what_is_wrong"),
-         (completions_usage_and_errors, "text_completions_tell_usage_and_refuse_by_name"), (count_passes, "a_count_of_tokens_passes_or_is_estimated_and_said"),
+         (completions_usage_and_errors, "text_completions_tell_usage_and_refuse_by_name"), (completions_pass, "text_completions_pass_byte_for_byte_where_the_target_has_them"), (completions_go_on, "a_cut_text_completion_is_gone_on_with_as_a_chat"),
+         (count_passes, "a_count_of_tokens_passes_or_is_estimated_and_said"),
          (count_elsewhere, "who_would_answer_counts_the_tokens"), (models, "models_are_listed_in_the_callers_dialect_with_who_stands_behind"),
          (embeddings, "embeddings_pass_and_never_change_their_model"), (base_urls, "each_door_stands_behind_each_base_url"), (leaving, "a_client_that_leaves_takes_its_errand_along")]
-RECORDED = [(recorded_completions, "recorded_completions_are_answered_or_refused_by_name"), (recorded_counts, "recorded_counts_pass_and_the_estimate_is_near"),
+RECORDED = [(recorded_completions, "recorded_completions_are_answered_or_refused_by_name"), (recorded_completions_pass, "recorded_completions_pass_byte_for_byte"), (recorded_counts, "recorded_counts_pass_and_the_estimate_is_near"),
             (recorded_embeddings, "recorded_embeddings_pass_byte_for_byte")]
 for work, name in CASES:
     with claim(name):

@@ -94,8 +94,9 @@ def all_met():
 
 
 def a_share():
-    """30 % of all conversations: the drill's own and, beside it, its users'. The circuit moves nobody else."""
-    with house() as h:
+    """30 % of all conversations: the drill's own and, beside it, its users'. The circuit moves nobody else. The names of the drill's
+    conversations are drawn anew in each run, so the bounds are more than four standard deviations away."""
+    with house(words=8) as h:
         stop, by = threading.Event(), []
 
         def user():
@@ -103,13 +104,14 @@ def a_share():
                 by.append(h.asked(**{"x-claude-code-session-id": f"s{len(by)}"}).headers["x-hotspare-served-by"])
         t = threading.Thread(target=user)
         t.start()
-        code, r = drill(h, "run", "H5.401", "--percent", "30", "--rate", "20", "--seconds", "3")
+        code, r = drill(h, "run", "H5.401", "--percent", "30", "--rate", "40", "--seconds", "3")
         stop.set()
         t.join()
         f = r["faults"][0]
         expect((code, f["verdict"], r["circuit"]), (0, "pass", False), f"{f}")
         met, own = f["conversations"]["met"], f["own_callers"]["asked"]
-        expect_true(own * 0.3 < met and by.count("spare") > 0 and by.count("lead") > by.count("spare"), f"met {met} of {own} and users: {by.count('spare')} of {len(by)}")
+        expect_true(own >= 110 and own * 0.12 < met < (own + len(by)) * 0.5, f"met {met} of {own} and {len(by)} users'")
+        expect_true(by.count("spare") > 0 and by.count("lead") > 0, f"users on the spare: {by.count('spare')} of {len(by)}")
         expect(f["conversations"]["hidden"], met, "nobody noticed")
 
 

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import *  # noqa: E402,F403
 from harness import Serve, Standin, words  # noqa: E402
-from talk import DOORS, chat, messages, messages_text, raw  # noqa: E402
+from talk import DOORS, chat, messages, messages_text, raw, responses  # noqa: E402
 
 WORDS = 30
 LEGAL = ("unknown-event@5", "long-line@5", "crlf", "one-byte", "hang-up")
@@ -31,10 +31,12 @@ def wire(url, door, body):
     return top.lower(), rest
 
 
-ALL_DOORS = (*DOORS, "/v1/completions")
+ALL_DOORS = (*DOORS, "/v1/completions", "/v1/responses")
 
 
 def asked(door, stream):
+    if door == "/v1/responses":
+        return responses(stream=stream)
     if door == "/v1/completions":
         return {"model": "m", "prompt": "Count.", "max_tokens": 100, "stream": stream}
     return DOORS[door][0](stream=stream)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "tools/deploy/deploy_internal.h"
+#include "tools/diff.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -266,29 +267,13 @@ static bool read_file(const char *path, struct buf *out)
     return good;
 }
 
-/* Lines that differ, between what is the same at both ends. */
 static void show_difference(const char *path, struct span old, struct span new)
 {
-    struct span a, b, old_rest = old, new_rest = new;
-    while (old_rest.len && new_rest.len) {
-        struct span o = old_rest, n = new_rest;
-        if (!span_next(&o, '\n', &a) || !span_next(&n, '\n', &b) || !span_eq(a, b))
-            break;
-        old_rest = o;
-        new_rest = n;
-    }
-    size_t same = 0, most = old_rest.len < new_rest.len ? old_rest.len : new_rest.len;
-    for (size_t i = 1; i <= most && old_rest.at[old_rest.len - i] == new_rest.at[new_rest.len - i];
-         i++)
-        if (old_rest.at[old_rest.len - i] == '\n')
-            same = i - 1;
-    old_rest = span_take(old_rest, old_rest.len - same);
-    new_rest = span_take(new_rest, new_rest.len - same);
-    (void)printf("--- %s (there)\n+++ %s (new)\n", path, path);
-    while (old_rest.len && span_next(&old_rest, '\n', &a))
-        (void)printf("-%.*s\n", SPAN_FMT(a));
-    while (new_rest.len && span_next(&new_rest, '\n', &b))
-        (void)printf("+%.*s\n", SPAN_FMT(b));
+    struct buf text;
+    buf_init(&text, 4 * FILE_MAX);
+    if (diff_unified(old, new, path, NULL, &text) == ERR_OK)
+        (void)fwrite(text.at, 1, text.len, stdout);
+    buf_deinit(&text);
 }
 
 /* Through a file beside it, so that nobody ever reads half of it. */

@@ -4,14 +4,13 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "local/licence.h"
-#include <getopt.h>
+#include "tools/options.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define EXIT_FORBIDDEN 1
 #define EXIT_ASK 3
-#define EXIT_USAGE 64
 #define EXIT_DATA 65
 #define TEXT_MAX ((size_t)1 << 20)
 
@@ -56,61 +55,42 @@ static bool read_number(const char *option, const char *text, double *out)
     return false;
 }
 
-static bool set_option(struct licence_cmd *c, int option, const char *value)
+static bool set_use(void *ctx, const char *text)
 {
-    switch (option) {
-    case 'u':
-        c->use_given = true;
-        if (use_kind_of(span_from(value), &c->use.kind) == ERR_OK)
-            return true;
-        (void)fprintf(stderr,
-                      "hotspare: --use: \"%s\" is none of research, internal, product, "
-                      "api-service\n",
-                      value);
-        return false;
-    case 'n':
-        return read_number("users", value, &c->use.users);
-    case 'r':
-        return read_number("revenue", value, &c->use.usd_year);
-    case 'g':
-        c->use.region = value;
+    struct licence_cmd *c = ctx;
+    c->use_given = true;
+    if (use_kind_of(span_from(text), &c->use.kind) == ERR_OK)
         return true;
-    case 'c':
-        c->catalogue = value;
-        return true;
-    case 't':
-        c->use.train = true;
-        return true;
-    case 'j':
-        c->json = true;
-        return true;
-    case 'l':
-        c->list = true;
-        return true;
-    default:
-        c->help = option == 'h';
-        return c->help;
-    }
+    (void)fprintf(stderr,
+                  "hotspare: --use: \"%s\" is none of research, internal, product, api-service\n",
+                  text);
+    return false;
+}
+
+static bool set_users(void *ctx, const char *text)
+{
+    struct licence_cmd *c = ctx;
+    return read_number("users", text, &c->use.users);
+}
+
+static bool set_revenue(void *ctx, const char *text)
+{
+    struct licence_cmd *c = ctx;
+    return read_number("revenue", text, &c->use.usd_year);
 }
 
 static int read_options(int argc, char **argv, struct licence_cmd *c)
 {
-    static const struct option options[] = {
-        {"use", required_argument, NULL, 'u'},     {"users", required_argument, NULL, 'n'},
-        {"revenue", required_argument, NULL, 'r'}, {"region", required_argument, NULL, 'g'},
-        {"train", no_argument, NULL, 't'},         {"catalogue", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},          {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-    int option;
+    const struct tool_option options[] = {
+        {.name = "use", .read = set_use},         {.name = "users", .read = set_users},
+        {.name = "revenue", .read = set_revenue}, {.name = "region", .text = &c->use.region},
+        {.name = "train", .flag = &c->use.train}, {.name = "catalogue", .text = &c->catalogue},
+        {.name = "json", .flag = &c->json},       {.name = "list", .flag = &c->list}};
     c->use = (struct use){.kind = USE_INTERNAL, .users = NAN, .usd_year = NAN};
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
-        if (!set_option(c, option, optarg))
-            return option == '?' ? usage(stderr, EXIT_USAGE) : EXIT_USAGE;
-    if (optind < argc)
-        c->name = argv[optind++];
-    if (optind < argc || (!c->name && !c->list && !c->help))
-        return usage(stderr, EXIT_USAGE);
-    return 0;
+    int status =
+        tool_options(argc, argv, options, ARRAY_LEN(options), c, usage, &c->name, &c->help);
+    bool asked = c->name || c->list || c->help;
+    return status || asked ? status : usage(stderr, EXIT_USAGE);
 }
 
 static int look_up(struct licence_cmd *c)

@@ -16,6 +16,7 @@
 #define EXIT_DATA 65
 #define EXIT_NO_GATEWAY 69
 #define EXIT_IO 74
+#define EXIT_CONFIG 78
 #define TEXT_MAX ((size_t)4 << 20)
 #define HOURS_DAY 24.0
 
@@ -63,6 +64,7 @@ static int usage(FILE *to, int status)
         "  --price-per-gpu-hour USD\n"
         "  --busy S            share of the hour own cards work, without a volume (1.0)\n"
         "  --admin URL         what a running gateway has measured (http://127.0.0.1:8485)\n"
+        "  --config FILE       what hotspare probe has measured of this configuration's targets\n"
         "  --json, --csv, --svg FILE, --catalogue DIR\n"
         "\n"
         "Each value: L listed, E estimated, M measured; a dash is not known.\n",
@@ -113,6 +115,9 @@ static int set_option(struct matrix *m, int c, const char *v)
     case 'a':
         m->admin = v;
         return 0;
+    case 'C':
+        m->config = v;
+        return 0;
     case 'd':
         m->catalogue = v;
         return 0;
@@ -131,6 +136,7 @@ static int read_options(int argc, char **argv, struct matrix *m)
                                             {"gpu", required_argument, NULL, 'g'},
                                             {"svg", required_argument, NULL, 's'},
                                             {"admin", required_argument, NULL, 'a'},
+                                            {"config", required_argument, NULL, 'C'},
                                             {"catalogue", required_argument, NULL, 'd'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"csv", no_argument, NULL, 'c'},
@@ -353,6 +359,10 @@ static int fill(struct matrix *m)
     if (m->admin && !matrix_live(m, &why)) {
         (void)fprintf(stderr, "hotspare: --admin: %s\n", why);
         return EXIT_NO_GATEWAY;
+    }
+    if (m->config && !matrix_probed(m, &why)) {
+        (void)fprintf(stderr, "hotspare: --config: %s\n", why);
+        return EXIT_CONFIG;
     }
     add_clouds(m);
     int e = 0;

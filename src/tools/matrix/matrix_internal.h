@@ -29,7 +29,7 @@ struct matrix {
     struct arena arena;
     struct matrix_row rows[MATRIX_ROWS_MAX];
     size_t count;
-    const char *order, *gpu, *svg, *admin, *catalogue, *today;
+    const char *order, *gpu, *svg, *admin, *config, *catalogue, *today;
     double tokens_day, ratio, usd_h, busy;
     bool json, csv, all, help;
     double isl, osl;
@@ -39,7 +39,9 @@ struct matrix_row *matrix_add(struct matrix *m); /* all values unknown; NULL: no
 void matrix_listed(struct matrix *m, const struct fact_price *p, struct matrix_row *r);
 /* Rows of a running gateway, from /metrics at its admin address. false: a sentence in *out_why. */
 bool matrix_live(struct matrix *m, const char **out_why);
-/* The same from the text of /metrics. */
+/* Rows of what `hotspare probe` measured for the targets of m->config. As above. */
+bool matrix_probed(struct matrix *m, const char **out_why);
+/* As matrix_live, from the text of /metrics. */
 void matrix_read_metrics(struct matrix *m, struct span text);
 
 const char *matrix_basis_name(enum matrix_basis b);

@@ -84,11 +84,11 @@ static void show_dates(const struct matrix *m, FILE *to)
             oldest = !oldest || strcmp(v->as_of, oldest) < 0 ? v->as_of : oldest;
             newest = !newest || strcmp(v->as_of, newest) > 0 ? v->as_of : newest;
         }
-    (void)fprintf(
-        to,
-        "\nL listed, E estimated (within %.0f %% or better in nine of ten cases), M "
-        "measured by the gateway on %s. Facts of %s to %s; --json has the date of each.\n",
-        band * 100, m->today, oldest ? oldest : "-", newest ? newest : "-");
+    (void)fprintf(to,
+                  "\nL listed, E estimated (within %.0f %% or better in nine of ten cases), M "
+                  "measured, by the gateway on %s or by a probe on the day its row says. Facts of "
+                  "%s to %s; --json has the date of each.\n",
+                  band * 100, m->today, oldest ? oldest : "-", newest ? newest : "-");
     (void)fprintf(to,
                   "Prompt %.0f and answer %.0f tokens. Own cards: %s. SWE-bench figures are their "
                   "makers' and not comparable.\n",

@@ -6,6 +6,7 @@ import com.openai.core.http.HttpResponseFor;
 import com.openai.core.http.StreamResponse;
 import com.openai.errors.BadRequestException;
 import com.openai.helpers.ChatCompletionAccumulator;
+import com.openai.helpers.ResponseAccumulator;
 import com.openai.models.FunctionDefinition;
 import com.openai.models.FunctionParameters;
 import com.openai.models.chat.completions.ChatCompletion;
@@ -15,7 +16,16 @@ import com.openai.models.chat.completions.ChatCompletionFunctionTool;
 import com.openai.models.chat.completions.ChatCompletionMessageFunctionToolCall;
 import com.openai.models.chat.completions.ChatCompletionStreamOptions;
 import com.openai.models.chat.completions.ChatCompletionToolMessageParam;
+import com.openai.models.responses.EasyInputMessage;
+import com.openai.models.responses.FunctionTool;
+import com.openai.models.responses.Response;
+import com.openai.models.responses.ResponseCreateParams;
+import com.openai.models.responses.ResponseFunctionToolCall;
+import com.openai.models.responses.ResponseInputItem;
+import com.openai.models.responses.ResponseStatus;
+import com.openai.models.responses.ResponseStreamEvent;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 
 final class OpenaiClaims {
@@ -63,7 +73,49 @@ final class OpenaiClaims {
         Clients.checkMessagesTools();
     }
 
+    static Response respond(ResponseCreateParams params, boolean streamed) {
+        if (!streamed) {
+            return CLIENT.responses().create(params);
+        }
+        ResponseAccumulator sum = ResponseAccumulator.create();
+        try (StreamResponse<ResponseStreamEvent> events = CLIENT.responses().createStreaming(params)) {
+            events.stream().forEach(sum::accumulate);
+        }
+        return sum.response();
+    }
+
+    static void checkResponse(Response answer) {
+        StringBuilder text = new StringBuilder();
+        answer.output().stream().flatMap(item -> item.message().stream()).flatMap(message -> message.content().stream())
+            .flatMap(part -> part.outputText().stream()).forEach(part -> text.append(part.text()));
+        Clients.expect("text", text.toString(), Clients.env("WORDS"));
+        Clients.expect("status", answer.status().orElseThrow(), ResponseStatus.COMPLETED);
+        Clients.expect("usage", answer.usage().orElseThrow().outputTokens() > 0, true);
+    }
+
+    static void responsesRoundTrip(boolean streamed) throws Exception {
+        FunctionTool.Parameters schema = FunctionTool.Parameters.builder().putAdditionalProperty("type", JsonValue.from("object"))
+            .putAdditionalProperty("properties", JsonValue.from(Clients.PROPERTIES)).putAdditionalProperty("required", JsonValue.from(List.of("city"))).build();
+        FunctionTool tool = FunctionTool.builder().name("get_weather").description("Weather of a city").parameters(schema).strict(false).build();
+        List<ResponseInputItem> items = new ArrayList<>();
+        items.add(ResponseInputItem.ofEasyInputMessage(EasyInputMessage.builder().role(EasyInputMessage.Role.USER).content("Weather?").build()));
+        Response first = respond(ResponseCreateParams.builder().model("gpt-tools-1").addTool(tool).inputOfResponse(items).build(), streamed);
+        ResponseFunctionToolCall call = first.output().stream().flatMap(item -> item.functionCall().stream()).findFirst().orElseThrow();
+        Clients.expect("name", call.name(), "get_weather");
+        Clients.expect("arguments", Clients.JSON.readTree(call.arguments()), Clients.weather());
+        items.add(ResponseInputItem.ofFunctionCall(call));
+        items.add(ResponseInputItem.ofFunctionCallOutput(ResponseInputItem.FunctionCallOutput.builder().callId(call.callId()).output("rain").build()));
+        checkResponse(respond(ResponseCreateParams.builder().model("gpt-tools-1").addTool(tool).inputOfResponse(items).build(), streamed));
+        Clients.checkMessagesTools();
+    }
+
     static void run() {
+        for (boolean streamed : List.of(false, true)) {
+            String how = streamed ? "_streamed" : "_whole";
+            Clients.claim("openai_java_responses" + how, () ->
+                checkResponse(respond(ResponseCreateParams.builder().model("gpt-5.6").instructions("Be brief.").input("Count.").build(), streamed)));
+            Clients.claim("openai_java_responses_round_trip" + how, () -> responsesRoundTrip(streamed));
+        }
         Clients.claim("openai_java_whole", () -> {
             try (HttpResponseFor<ChatCompletion> raw = CLIENT.chat().completions().withRawResponse().create(ask("gpt-5.6", "Count.").build())) {
                 check(raw.parse());

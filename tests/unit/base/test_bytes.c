@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -198,6 +199,23 @@ static void scratch_is_given_back(void **state)
 
 /* ---- pieces ---- */
 
+/* Under a sanitizer nothing is kept, and mallinfo2 says 0: then this claims nothing. */
+static void a_trimmed_thread_keeps_nothing_of_its_arenas(void **state)
+{
+    (void)state;
+    arena_trim();
+    size_t before = mallinfo2().uordblks;
+    struct arena many[64]; /* one chunk each: as many as a thread keeps */
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        arena_init(&many[i], SIZE_MAX);
+        memset(arena_alloc(&many[i], 1000), 1, 1000);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        arena_deinit(&many[i]);
+    arena_trim();
+    assert_int_equal(mallinfo2().uordblks, before);
+}
+
 static void pieces_join_to_what_was_added(void **state)
 {
     (void)state;
@@ -310,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_buffer_takes_its_bound_and_no_more),
         cmocka_unit_test(an_arena_aligns_remembers_and_cleans_up_backwards),
         cmocka_unit_test(scratch_is_given_back),
+        cmocka_unit_test(a_trimmed_thread_keeps_nothing_of_its_arenas),
         cmocka_unit_test(pieces_join_to_what_was_added),
         cmocka_unit_test(short_slices_share_a_piece_around_borrowed_ones),
         cmocka_unit_test(every_scalar_is_encoded_and_recognised),

@@ -88,6 +88,32 @@ static void levels_are_kept(void **state)
     assert_string_equal(read_line(), "level=warn event=wanted\n");
 }
 
+struct taken {
+    enum log_level level;
+    char text[256];
+};
+
+static void take_line(void *ctx, enum log_level level, struct span text)
+{
+    struct taken *t = ctx;
+    t->level = level;
+    (void)snprintf(t->text, sizeof t->text, "%.*s", SPAN_FMT(text));
+}
+
+static void a_thread_may_have_its_lines_elsewhere(void **state)
+{
+    (void)state;
+    struct taken taken = {0};
+    struct log_sink sink = {take_line, &taken};
+    assert_null(log_divert(&sink));
+    log_line(LOG_WARN, "elsewhere", "key", "a value", NULL);
+    assert_ptr_equal(log_divert(NULL), &sink);
+    assert_int_equal(taken.level, LOG_WARN);
+    assert_string_equal(taken.text, "level=warn event=elsewhere key=\"a value\"");
+    log_line(LOG_WARN, "here", NULL); /* the first that stderr sees */
+    assert_string_equal(read_line(), "level=warn event=here\n");
+}
+
 static void a_secret_hints_at_its_last_four_characters(void **state)
 {
     (void)state;
@@ -117,6 +143,7 @@ int main(void)
         CAUGHT(hostile_values_stay_inside_their_quotes),
         CAUGHT(too_long_a_line_is_cut_and_says_so),
         CAUGHT(levels_are_kept),
+        CAUGHT(a_thread_may_have_its_lines_elsewhere),
         cmocka_unit_test(a_secret_hints_at_its_last_four_characters),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);

@@ -209,7 +209,7 @@ static void reader_unwraps_a_free_text_tool(void **state)
                      INPUT(0, "b\\\"}") CLOSE(0) FINISH("tool_use") STOP,
                  true, &asked, &e);
     assert_int_equal(e, ERR_OK);
-    assert_true(span_search(got, SPAN("open tool_use t f\n+ a\\nb\nclose\n")) > 0);
+    assert_true(span_search(got, SPAN("open tool_use t f\n+ a\\n\n+ b\nclose\n")) > 0);
     got = lines_of("{\"content\":[{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{"
                    "\"input\":\"x\"}}],"
                    "\"stop_reason\":\"tool_use\"}",

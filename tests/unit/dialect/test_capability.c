@@ -149,6 +149,61 @@ static void an_effort_is_fitted_downwards_first(void **state)
     assert_int_equal(effort_parse(SPAN("extreme"), &e), ERR_INVALID);
 }
 
+static void gemini_rows_follow_the_generation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        bool budget, off, three;
+        int64_t max_output;
+    } rows[] = {
+        {"gemini-2.5-flash", true, true, false, 65536},
+        {"models/gemini-2.5-flash-lite", true, true, false, 65536},
+        {"gemini-2.5-pro", true, false, false, 65536},
+        {"gemini-2.0-flash", false, false, false, 8192},
+        {"gemini-3.1-pro-preview", false, false, true, 65536},
+        {"gemini-9-ultra", false, false, true, 65536},
+        {"", false, false, true, 65536},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct capability c = of(TARGET_GEMINI, rows[i].model);
+        assert_int_equal(c.thinking_budget, rows[i].budget);
+        assert_int_equal(c.thinking_off, rows[i].off);
+        assert_int_equal(c.signed_calls && c.json_with_tools && c.reasoning_effort, rows[i].three);
+        assert_int_equal(c.max_output, rows[i].max_output);
+        assert_false(c.prefill);
+    }
+    assert_true(of(TARGET_GEMINI, "gemini-3.5-flash").efforts & BIT(EFFORT_MINIMAL));
+    assert_false(of(TARGET_GEMINI, "gemini-3-pro-preview").efforts & BIT(EFFORT_MEDIUM));
+    assert_true(of(TARGET_AZURE_OPENAI, "gpt-5.1").reasoning_effort);
+    assert_false(of(TARGET_AZURE_OPENAI, "gpt-5.1").safety_identifier);
+}
+
+static struct capability at(const char *host, const char *model, bool known)
+{
+    struct capability c = of(TARGET_OPENAI_COMPATIBLE, model);
+    assert_int_equal(capability_at_host(&c, span_from(host), span_from(model)), known);
+    return c;
+}
+
+static void hosts_are_known_by_their_names(void **state)
+{
+    (void)state;
+    struct capability c = at("api.deepseek.com", "deepseek-v4-pro", true);
+    assert_true(c.reasoning_replay && !c.images && !c.json_schema);
+    assert_int_equal(c.context, 1000000);
+    c = at("API.groq.com:443", "deepseek-r1-distill-llama-70b", true);
+    assert_true(c.prefill && !c.reasoning_replay && !c.images);
+    c = at("api.groq.com", "openai/gpt-oss-120b", true);
+    assert_int_equal(c.max_output, 65536);
+    assert_true(c.reasoning_effort);
+    assert_true(at("openrouter.ai", "qwen/qwen3.7-plus", true).pdf);
+    (void)at("notgroq.com", "m", false);
+    (void)at("groq.com.example.net", "m", false);
+    (void)at("127.0.0.1:8000", "m", false);
+    (void)at("com", "m", false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +212,8 @@ int main(void)
         cmocka_unit_test(openai_models_reason_or_sample),
         cmocka_unit_test(servers_of_open_models_differ_by_kind),
         cmocka_unit_test(an_effort_is_fitted_downwards_first),
+        cmocka_unit_test(gemini_rows_follow_the_generation),
+        cmocka_unit_test(hosts_are_known_by_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,16 @@ static const char messages_sample[] =
     "\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}}\n\n"
     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
+static const char gemini_sample[] =
+    "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"hm\","
+    "\"thought\":true}]}}],\"responseId\":\"r\",\"modelVersion\":\"g\"}\r\n\r\n"
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\\u00e9\"}]}}]}\r\n\r\n"
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"id\":\"t\",\"name\":"
+    "\"f\",\"args\":{\"x\":[1]}},\"thoughtSignature\":\"U0lH\"},{\"functionCall\":{\"name\":"
+    "\"g\"}}]}}]}\r\n\r\n"
+    "data: {\"candidates\":[{\"content\":{\"parts\":[]},\"finishReason\":\"STOP\"}],"
+    "\"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2}}\r\n\r\n";
+
 struct events { /* a stream cut into its events' bytes */
     struct arena *a;
     struct span at[EVENTS_MAX];
@@ -156,6 +166,7 @@ static void damaged_samples_stay_honest(void **state)
     (void)state;
     damage("chat sample", SPAN(chat_sample), &dialect_openai_chat);
     damage("messages sample", SPAN(messages_sample), &dialect_anthropic);
+    damage("gemini sample", SPAN(gemini_sample), &dialect_gemini);
 }
 
 static void damaged_recordings_stay_honest(void **state)
@@ -163,7 +174,9 @@ static void damaged_recordings_stay_honest(void **state)
     static const struct {
         const char *protocol;
         const struct dialect *dialect;
-    } rows[] = {{"openai-chat", &dialect_openai_chat}, {"anthropic-messages", &dialect_anthropic}};
+    } rows[] = {{"openai-chat", &dialect_openai_chat},
+                {"anthropic-messages", &dialect_anthropic},
+                {"gemini", &dialect_gemini}};
     if (!corpus_there()) {
         print_message("# HOTSPARE_CORPUS is not set: recorded streams are not damaged\n");
         skip();
@@ -209,6 +222,19 @@ static void a_cut_chat_stream_is_complete_only_behind_its_finish(void **state)
     }
 }
 
+/* Gemini's streams end without a mark of their own. */
+static void a_cut_gemini_stream_is_complete_only_behind_its_finish(void **state)
+{
+    struct span all = SPAN(gemini_sample);
+    for (size_t len = 0; len <= all.len; len++) {
+        struct translated t = translate_answer(*state, &dialect_gemini, &dialect_anthropic, NULL,
+                                               span_take(all, len), true, true, FEED_WHOLE, 0);
+        bool told = len + 1 >= all.len; /* the second line end without its LF is one, too */
+        assert_int_equal(t.ended, told);
+        assert_int_equal(t.err, told ? ERR_OK : ERR_EOF);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +242,7 @@ int main(void)
         CHECK_TEST(damaged_recordings_stay_honest),
         CHECK_TEST(a_cut_messages_stream_is_never_complete),
         CHECK_TEST(a_cut_chat_stream_is_complete_only_behind_its_finish),
+        CHECK_TEST(a_cut_gemini_stream_is_complete_only_behind_its_finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,10 +41,29 @@ static void tokens_follow_words_numbers_signs_and_scripts(void **state)
 static void some_tokenizers_take_each_digit_by_itself(void **state)
 {
     (void)state;
-    static const struct capability one = {.single_digits = true};
+    static const struct capability one = {.single_digits = true, .claude_prompt = true};
+    static const struct capability two = {.claude_prompt = true};
     struct chat_text line = {SPAN("Fact 0012: file 12, owner  7"), false};
     assert_int_equal(tokens_of_text(line, &plain), 10);
     assert_int_equal(tokens_of_text(line, &one), 15); /* 3 more digits, 2 blanks */
+    assert_int_equal(tokens_of_text(line, &two), 12); /* 2 blanks */
+}
+
+/* Recorded: one message of seven tokens is 14 to Claude, with a system prompt of six it is 20. */
+static void the_frame_is_the_providers(void **state)
+{
+    (void)state;
+    struct chat_block text = {.type = CHAT_TEXT, .text = CHAT_TEXT_LIT("a b c d e f g")};
+    struct chat_block words = {.type = CHAT_TEXT, .text = CHAT_TEXT_LIT("a b c d e f")};
+    struct chat_message user = {.role = CHAT_USER, .blocks = &text};
+    struct chat_message system = {.role = CHAT_SYSTEM, .blocks = &words, .next = &user};
+    struct chat_request r = {.messages = &user, .max_tokens = -1};
+    struct capability cap = capability_preset(TARGET_ANTHROPIC, SPAN("claude-sonnet-4-5"));
+    assert_int_equal(tokens_of_request(&r, &cap), 14);
+    assert_int_equal(tokens_of_request(&r, &plain), 14);
+    r.messages = &system;
+    assert_int_equal(tokens_of_request(&r, &cap), 20);
+    assert_int_equal(tokens_of_request(&r, &plain), 24);
 }
 
 /* What Claude is told around tools, thinking and formats is counted where the model has it. */
@@ -425,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CHECK_TEST(tokens_follow_words_numbers_signs_and_scripts),
         CHECK_TEST(some_tokenizers_take_each_digit_by_itself),
+        CHECK_TEST(the_frame_is_the_providers),
         CHECK_TEST(what_a_provider_writes_by_itself_is_counted),
         CHECK_TEST(tokens_are_the_same_with_escapes_and_without),
         CHECK_TEST(tokens_are_never_more_than_bytes),

@@ -22,7 +22,8 @@ struct samples {
     struct sample at[SAMPLES_MAX];
     size_t count;
 };
-static struct samples text_only, with_tools, small, counted, pictures, longest, claude;
+static struct samples text_only, with_tools, small, counted, pictures, longest, claude,
+    short_claude;
 
 /* Prompts as long as those that matter. Both have features that hide tokens in other recordings;
  * here what was counted is what was sent. */
@@ -130,6 +131,8 @@ static void take(struct arena *a, const struct dialect *d, const struct corpus_i
     int64_t estimated = tokens_of_request(&r, &cap);
     if (kind_of(item) == TARGET_ANTHROPIC && told >= LARGE && !holds(item->meta, "\"image\""))
         keep(&claude, told, estimated);
+    if (kind_of(item) == TARGET_ANTHROPIC && told < LARGE && !r.tools && r.format_schema.len == 0)
+        keep(&short_claude, told, estimated);
     if (is_long_one(item))
         keep(&longest, told, estimated);
     else if (holds(item->meta, "\"image\""))
@@ -215,6 +218,8 @@ static void tokens_are_near_what_providers_counted(void **state)
     assert_true(f.median <= 0.10 && f.tokens_p90 <= 30);
     f = tell(&claude, "Claude, 100 tokens and more");
     assert_true(f.median <= 0.10);
+    f = tell(&short_claude, "Claude, short texts"); /* the frame is half of them */
+    assert_true(f.median <= 0.10 && f.tokens_median <= 2);
 }
 
 int main(void)

@@ -203,6 +203,33 @@ static void random_numbers_stay_below_the_bound_and_reach_all_of_it(void **state
     loop_free(l);
 }
 
+/* What its owner does between two runs is not the loop's time, unless he says so. */
+static void time_between_two_runs_counts_only_when_it_is_to(void **state)
+{
+    (void)state;
+    char log[8] = "";
+    struct loop *l = loop_new_guest();
+    assert_non_null(l);
+    struct mark a = {.name = 'a', .log = log}, b = {.name = 'b', .log = log};
+    loop_timer_in(l, &a.timer, 0, write_mark);
+    loop_run(l);
+    usec left = loop_now(l);
+    struct timespec away = {.tv_nsec = 300 * 1000 * 1000};
+    (void)nanosleep(&away, NULL);
+    loop_resume(l, false);
+    assert_true(loop_now(l) - left < 200 * USEC_PER_MS);
+    usec asked = loop_now(l) + 1000;
+    loop_timer_at(l, &b.timer, asked, write_mark);
+    loop_run(l);
+    assert_true(loop_now(l) >= asked);
+    left = loop_now(l);
+    (void)nanosleep(&away, NULL);
+    loop_resume(l, true);
+    assert_true(loop_now(l) - left >= 300 * USEC_PER_MS);
+    assert_string_equal(log, "ab");
+    loop_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +240,7 @@ int main(void)
         cmocka_unit_test(now_stands_still_within_a_turn_and_moves_between_turns),
         cmocka_unit_test(a_wake_from_another_thread_runs_on_the_loop),
         cmocka_unit_test(a_signal_reaches_its_handler_in_a_loop_without_other_work),
+        cmocka_unit_test(time_between_two_runs_counts_only_when_it_is_to),
         cmocka_unit_test(random_numbers_stay_below_the_bound_and_reach_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,21 @@ static void breaker_opens_after_five_failures_in_a_row(void **state)
     assert_int_equal(v.failures_in_row, 5);
 }
 
+static void breaker_may_be_told_that_its_time_is_over(void **state)
+{
+    (void)state;
+    struct breaker b = fresh();
+    breaker_try_now(&b, SEC); /* closed: nothing to do */
+    assert_int_equal(state_of(&b, SEC), BREAKER_CLOSED);
+    fail_times(&b, SEC, 5);
+    assert_false(lets(&b, 2 * SEC));
+    breaker_try_now(&b, 2 * SEC);
+    assert_true(lets(&b, 2 * SEC));
+    assert_false(lets(&b, 2 * SEC)); /* one trial at a time */
+    fail_times(&b, 3 * SEC, 1);      /* it fails: twice as long, as any trial */
+    assert_int_equal(breaker_view(&b, 3 * SEC).retry_in, 60 * SEC);
+}
+
 static void breaker_opens_when_half_of_twenty_fail_without_a_row(void **state)
 {
     (void)state;
@@ -362,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(breaker_opens_after_five_failures_in_a_row),
+        cmocka_unit_test(breaker_may_be_told_that_its_time_is_over),
         cmocka_unit_test(breaker_opens_when_half_of_twenty_fail_without_a_row),
         cmocka_unit_test(breaker_forgets_what_is_older_than_thirty_seconds),
         cmocka_unit_test(breaker_half_open_lets_one_probe_through),

@@ -300,6 +300,58 @@ static void cause_judges_errors_inside_a_200_stream(void **state)
     }
 }
 
+/* Bodies of the other providers: Groq's as recorded, the rest as their makers document them. */
+static void cause_knows_the_other_providers_words(void **state)
+{
+    (void)state;
+#define GOOGLE(code, word, message)                                                                \
+    "{\"error\":{\"code\":" code ",\"message\":\"" message "\",\"status\":\"" word "\"}}"
+    static const struct body_case cases[] = {
+        {CAUSE_TRANSIENT, 400,
+         "{\"error\":{\"code\":\"tool_use_failed\",\"failed_generation\":\"maybe\",\"message\":"
+         "\"Tool choice is required, but model did not call a tool\",\"type\":"
+         "\"invalid_request_error\"}}"},
+        {CAUSE_MODEL_GONE, 404,
+         OPENAI("invalid_request_error", "model_not_found",
+                "The model `x` does not exist or you do not have access to it.")},
+        {CAUSE_ACCOUNT_GONE, 402,
+         "{\"error\":{\"code\":402,\"message\":\"Insufficient credits.\"}}"},
+        {CAUSE_MODEL_GONE, 404,
+         "{\"error\":{\"message\":\"No endpoints found for a/b.\",\"code\":404}}"},
+        {CAUSE_CONTENT_REFUSED, 403,
+         "{\"error\":{\"code\":403,\"message\":\"a/b requires moderation. Your input was flagged\""
+         "}}"},
+        {CAUSE_MODEL_GONE, 404,
+         "{\"error\":{\"code\":\"DeploymentNotFound\",\"message\":\"The API deployment for this "
+         "resource does not exist.\"}}"},
+        {CAUSE_CONTENT_REFUSED, 400,
+         "{\"error\":{\"message\":\"The response was filtered\",\"type\":null,\"param\":\"prompt\","
+         "\"code\":\"content_filter\",\"innererror\":{\"code\":"
+         "\"ResponsibleAIPolicyViolation\"}}}"},
+        {CAUSE_KEY_BAD, 400, GOOGLE("400", "INVALID_ARGUMENT", "API key not valid. Please pass")},
+        {CAUSE_KEY_BAD, 400, GOOGLE("400", "INVALID_ARGUMENT", "API Key not found. Please pass")},
+        {CAUSE_ACCOUNT_GONE, 400,
+         GOOGLE("400", "FAILED_PRECONDITION", "User location is not supported for the API use.")},
+        {CAUSE_UNKNOWN_4XX, 400,
+         GOOGLE("400", "INVALID_ARGUMENT", "x User location is not supported for the API use.")},
+        {CAUSE_ACCOUNT_GONE, 403, GOOGLE("403", "PERMISSION_DENIED", "Your API key was reported")},
+        {CAUSE_MODEL_GONE, 404,
+         GOOGLE("404", "NOT_FOUND", "models/x is not found for API version")},
+        {CAUSE_RATE_LIMITED, 429, GOOGLE("429", "RESOURCE_EXHAUSTED", "You exceeded your current")},
+        {CAUSE_OVERLOADED, 503, GOOGLE("503", "UNAVAILABLE", "The model is overloaded.")},
+        {CAUSE_TRANSIENT, 500, GOOGLE("500", "INTERNAL", "An internal error has occurred.")},
+        {CAUSE_THINKING_REFUSED, 400,
+         GOOGLE("400", "INVALID_ARGUMENT",
+                "Function call is missing a thought_signature in functionCall parts.")},
+        {CAUSE_THINKING_REFUSED, 400,
+         GOOGLE("400", "INVALID_ARGUMENT", "Corrupted thought signature.")},
+        {CAUSE_CONTEXT_EXCEEDED, 400,
+         GOOGLE("400", "INVALID_ARGUMENT",
+                "The input token count (9) exceeds the maximum number of tokens allowed (8).")},
+    };
+    expect_bodies(cases, ARRAY_LEN(cases));
+}
+
 /* AWS: the word is in x-amzn-errortype, or names an exception inside a stream. */
 static void cause_knows_what_aws_calls_things(void **state)
 {
@@ -524,6 +576,7 @@ int main(void)
         cmocka_unit_test(cause_html_is_a_wall_in_front_of_the_provider),
         cmocka_unit_test(cause_no_retry_header_makes_a_429_final),
         cmocka_unit_test(cause_judges_errors_inside_a_200_stream),
+        cmocka_unit_test(cause_knows_the_other_providers_words),
         cmocka_unit_test(cause_knows_what_aws_calls_things),
         cmocka_unit_test(cause_judges_connections_and_deadlines),
         cmocka_unit_test(cause_reads_every_form_of_retry_after),

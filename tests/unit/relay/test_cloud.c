@@ -43,22 +43,36 @@ static void test_paths(void **state)
         const char *model;
         bool stream;
         const char *path; /* NULL: refused */
+        bool converse;
     } rows[] = {
         {TARGET_BEDROCK, "us.anthropic.claude-x-v1:0", false,
-         "/b/us.anthropic.claude-x-v1%3A0/invoke"},
+         "/b/us.anthropic.claude-x-v1%3A0/invoke", false},
         {TARGET_BEDROCK, "us.anthropic.claude-x-v1:0", true,
-         "/b/us.anthropic.claude-x-v1%3A0/invoke-with-response-stream"},
+         "/b/us.anthropic.claude-x-v1%3A0/invoke-with-response-stream", false},
         {TARGET_BEDROCK, "arn:aws:bedrock:eu-west-1:1:application-inference-profile/ab", false,
-         "/b/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Aapplication-inference-profile%2Fab/invoke"},
-        {TARGET_BEDROCK, "amazon.nova-lite-v1:0", false, NULL},
-        {TARGET_VERTEX, "claude-x@20300101", false, "/b/claude-x@20300101:rawPredict"},
-        {TARGET_VERTEX, "claude-x@2?/../y", true, "/b/claude-x@2%3F%2F..%2Fy:streamRawPredict"},
-        {TARGET_VERTEX, "gemini-9", true, NULL},
+         "/b/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Aapplication-inference-profile%2Fab/invoke",
+         false},
+        {TARGET_BEDROCK, "amazon.nova-lite-v1:0", false, NULL, false},
+        {TARGET_BEDROCK, "amazon.nova-lite-v1:0", false, "/b/amazon.nova-lite-v1%3A0/converse",
+         true},
+        {TARGET_BEDROCK, "amazon.nova-lite-v1:0", true,
+         "/b/amazon.nova-lite-v1%3A0/converse-stream", true},
+        {TARGET_VERTEX, "claude-x@20300101", false, "/b/claude-x@20300101:rawPredict", false},
+        {TARGET_VERTEX, "claude-x@2?/../y", true, "/b/claude-x@2%3F%2F..%2Fy:streamRawPredict",
+         false},
+        {TARGET_VERTEX, "gemini-9", true, NULL, false},
+        {TARGET_GEMINI, "gemini-9", false, "/b/gemini-9:generateContent", false},
+        {TARGET_GEMINI, "models/gemini-9", true, "/b/gemini-9:streamGenerateContent?alt=sse",
+         false},
+        {TARGET_GEMINI, "tunedModels/../x?y", true,
+         "/b/tunedModels%2F..%2Fx%3Fy:streamGenerateContent?alt=sse", false},
+        {TARGET_AZURE_OPENAI, "my gpt", true, "/b/my%20gpt/chat/completions", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct cloud c = {.kind = rows[i].kind, .base = SPAN("/b/")};
         struct span path;
-        enum err e = cloud_path(&c, span_from(rows[i].model), rows[i].stream, &arena, &path);
+        enum err e = cloud_path(&c, span_from(rows[i].model), rows[i].converse, rows[i].stream,
+                                &arena, &path);
         assert_int_equal(e, rows[i].path ? ERR_OK : ERR_UNSUPPORTED);
         if (rows[i].path && !span_is(path, rows[i].path))
             fail_msg("%.*s is not %s", SPAN_FMT(path), rows[i].path);
@@ -122,7 +136,7 @@ static struct span unframed(struct span in, struct cuts cuts, enum err *out_err)
 {
     struct cloud_stream s;
     struct buf out;
-    cloud_stream_init(&s, MAX);
+    cloud_stream_init(&s, false, MAX);
     buf_init(&out, MAX * 8);
     enum err e = ERR_AGAIN;
     for (size_t done = 0; done < in.len && e == ERR_AGAIN;) {
@@ -207,6 +221,26 @@ static void test_exceptions(void **state)
                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\","
                 "\"message\":\"Bedrock ended the stream with an exception.\",\"details\":{"
                 "\"error_code\":\"X\"}}}\n\n");
+}
+
+/* Converse's messages are the events; their payload is not looked at. */
+static void test_converse_events(void **state)
+{
+    (void)state;
+    struct buf in;
+    struct cloud_stream s;
+    struct sse_event e;
+    size_t used;
+    buf_init(&in, MAX);
+    cloud_stream_init(&s, true, MAX);
+    put_event(&in, ":event-type", "contentBlockDelta", "event", SPAN("{\"p\":1}"));
+    put_event(&in, ":exception-type", "throttlingException", "exception", SPAN("{}"));
+    assert_int_equal(cloud_stream_next(&s, buf_span(&in), &used, &e), ERR_OK);
+    assert_true(span_is(e.name, "contentBlockDelta") && span_is(e.data, "{\"p\":1}"));
+    assert_int_equal(cloud_stream_next(&s, span_drop(buf_span(&in), used), &used, &e), ERR_OK);
+    assert_true(span_is(e.name, "error") && span_search(e.data, SPAN("rate_limit_error")) > 0);
+    cloud_stream_deinit(&s);
+    buf_deinit(&in);
 }
 
 /* ---- recorded ---- */
@@ -316,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_error_word),
         cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_exceptions),
+        cmocka_unit_test(test_converse_events),
         cmocka_unit_test(test_recorded_invokes),
         cmocka_unit_test(test_recorded_converse_frames),
     };

@@ -254,13 +254,40 @@ static const struct row rows[] = {
      "  a: { kind: anthropc, url: http://127.0.0.1:9 }\n",
      "2:14: error: targets.a.kind: \"anthropc\" is not one of its words; did you mean "
      "\"anthropic\"? // write one of: anthropic, openai, openai-compatible, vllm, llama.cpp, "
-     "ollama, mistral, bedrock, vertex, standin, command\n"},
-    {"a kind of a later version",
+     "ollama, mistral, azure-openai, gemini, bedrock, vertex, standin, command\n"},
+    {"Azure without a resource",
      "targets:\n"
-     "  a: { kind: gemini }\n",
-     "2:14: error: targets.a.kind: gemini is planned, not in this version // use one of: "
-     "anthropic, openai, openai-compatible, vllm, llama.cpp, ollama, mistral, bedrock, vertex, "
-     "standin, command\n"},
+     "  a: { kind: azure-openai, key: env:SET }\n",
+     "2:14: error: targets.a: kind azure-openai has no URL of its own // add url: "
+     "https://RESOURCE.openai.azure.com\n"},
+    {"Azure's versions",
+     "targets:\n"
+     "  a: { kind: azure-openai, url: https://x.openai.azure.com, key: env:SET, api_version: a/b "
+     "}\n"
+     "  b: { kind: openai, key: env:SET, api_version: 2024-10-21 }\n"
+     "  c: { kind: azure-openai, url: https://x/openai/deployments/d, key: env:SET }\n",
+     "2:88: error: targets.a.api_version: not a version of Azure's // write a date such as "
+     "2024-10-21\n"
+     "3:49: error: targets.b.api_version: for kind azure-openai only // remove it\n"
+     "4:33: error: targets.c.url: the URL of a deployment needs a version // add api_version: "
+     "2024-10-21\n"},
+    {"a choice of format where there is none",
+     "targets:\n"
+     "  a: { kind: azure-openai, url: https://x.openai.azure.com, key: env:SET, api: auto, "
+     "api_version: 2024-10-21 }\n"
+     "  b: { kind: gemini, key: env:SET, api: responses }\n",
+     "2:80: error: targets.a.api: Azure's deployments answer chat only // remove api_version, so "
+     "that the v1 endpoint is asked\n"
+     "3:41: error: targets.b.api: only OpenAI-style targets have a choice // remove it\n"},
+    {"Gemini without a key, and with a header that is not its own",
+     "targets:\n"
+     "  a: { kind: gemini }\n"
+     "  b: { kind: gemini, key: env:SET, auth: x-api-key }\n"
+     "  c: { kind: gemini, key: env:SET, region: global }\n",
+     "2:14: error: targets.a: has no key, and generativelanguage.googleapis.com wants one // add "
+     "key: env:GEMINI_API_KEY\n"
+     "3:42: error: targets.b.auth: its key goes in a header of its own, or as bearer // remove it\n"
+     "4:14: error: targets.c: Vertex needs a project // add project: my-project\n"},
     {"a cloud without a region",
      "targets:\n"
      "  a: { kind: bedrock, key: env:SET }\n",
@@ -291,7 +318,7 @@ static const struct row rows[] = {
      "  a: { kind: anthropic, key: env:SET, region: us-east-1, secret_key: env:SET }\n",
      "2:3: error: targets.a: access_key, secret_key and session_token are for kind bedrock // "
      "remove them\n"
-     "2:3: error: targets.a.region: for kinds bedrock and vertex only // remove it\n"},
+     "2:3: error: targets.a.region: for kinds bedrock, vertex and gemini only // remove it\n"},
     {"a kind that wants a URL",
      "targets:\n"
      "  a: { kind: openai-compatible }\n",

@@ -120,6 +120,48 @@ static void names_stay_and_what_is_too_many_is_other(void **state)
     metrics_names_deinit(&names);
 }
 
+/* The vocabulary as its header defines it, so that a name added there alone is found here. */
+static size_t each_lossy_name(struct metrics *w, struct metrics_names *names,
+                              const struct buf *text)
+{
+    char line[256], name[64], want[160];
+    size_t count = 0;
+    FILE *header = fopen(CAPABILITY_H, "r");
+    assert_non_null(header);
+    while (fgets(line, sizeof line, header)) {
+        if (sscanf(line, "#define LOSSY_%*s \"%63[^\"]\"", name) != 1)
+            continue;
+        count++;
+        if (text) {
+            (void)snprintf(want, sizeof want, "hotspare_translation_loss_total{feature=\"%s\"} 1",
+                           name);
+            has(text, want);
+            continue;
+        }
+        struct exchange_report r = report();
+        lossy_add(&r.lossy, name);
+        metrics_count(w, &r, row_of, names);
+    }
+    (void)fclose(header);
+    return count;
+}
+
+static void every_loss_the_dialects_can_name_has_its_row(void **state)
+{
+    (void)state;
+    struct metrics_names names;
+    metrics_names_init(&names);
+    struct metrics *w = metrics_new();
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    assert_true(each_lossy_name(w, &names, NULL) >= 32);
+    assert_int_equal(metrics_write(&w, 1, &names, &text), ERR_OK);
+    (void)each_lossy_name(w, &names, &text);
+    buf_deinit(&text);
+    mem_free(w);
+    metrics_names_deinit(&names);
+}
+
 static void a_full_buffer_is_an_error_and_not_half_a_scrape(void **state)
 {
     (void)state;
@@ -140,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_report_is_counted_once_and_workers_are_summed),
         cmocka_unit_test(past_the_last_bucket_only_inf_counts),
         cmocka_unit_test(names_stay_and_what_is_too_many_is_other),
+        cmocka_unit_test(every_loss_the_dialects_can_name_has_its_row),
         cmocka_unit_test(a_full_buffer_is_an_error_and_not_half_a_scrape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
