@@ -82,12 +82,12 @@ struct capability {
     bool whole_tools;      /* takes tools only where a whole answer is asked for */
     bool reasoning_config; /* effort is said by Nova's reasoningConfig */
     /* Any side */
-    bool forced_tool;   /* tool_choice any / required / named accepted at all */
-    bool mid_system;    /* role system inside messages */
-    bool prefill;       /* a last assistant message is continued */
+    bool forced_tool; /* tool_choice any / required / named accepted at all */
+    bool mid_system;  /* role system inside messages */
+    bool prefill;     /* a last assistant message is continued */
     /* Lacks that no preset knows of, but a probe may find (probed.h). */
-    bool no_stream; /* asked to stream it answers whole, or does not end its streams */
-    bool no_tools;  /* tools are refused, or never called */
+    bool no_stream;     /* asked to stream it answers whole, or does not end its streams */
+    bool no_tools;      /* tools are refused, or never called */
     int64_t max_output; /* used where max_tokens is required and none was given, and to clamp; 0
                            unknown */
     int64_t context;    /* tokens; 0 unknown */

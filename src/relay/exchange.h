@@ -39,10 +39,10 @@ struct relay_target { /* immutable while a request may use it */
     size_t also_count;
     struct span
         credentials; /* ready-made header lines with the key, bound to `origin`; never logged */
-    struct origin *origin;     /* of this worker's pool */
-    const struct cloud *cloud; /* NULL: spoken to as its dialect has it; else `path` is unused */
-    int64_t context;           /* tokens, as its operator says; 0 = what is known of its model */
-    struct gate *gate;         /* borrowed; NULL: it is not started by us */
+    struct origin *origin;       /* of this worker's pool */
+    const struct cloud *cloud;   /* NULL: spoken to as its dialect has it; else `path` is unused */
+    int64_t context;             /* tokens, as its operator says; 0 = what is known of its model */
+    struct gate *gate;           /* borrowed; NULL: it is not started by us */
     const struct probed *probed; /* what probes found out about models here (capable.h) */
     size_t probed_count;
 };

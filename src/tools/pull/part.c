@@ -106,7 +106,7 @@ static bool hash_file(struct part *p)
 /* Opens the folder NAME lies in, making those between. -1: errno says why. */
 static int folder_of(struct part_job *j, const char **out_name)
 {
-    struct span part, rest = span_from(j->file->name);
+    struct span part = SPAN_EMPTY, rest = span_from(j->file->name);
     int at = dup(j->folder);
     while (at >= 0 && span_next(&rest, '/', &part) && rest.len > 0) {
         const char *name = arena_cstr(j->arena, part);

@@ -8,6 +8,7 @@
 #define BAR_EVERY (200 * USEC_PER_MS)
 #define LINE_EVERY (10 * USEC_PER_SEC)
 #define BAR_CELLS 24u
+#define LINE_MAX_BYTES 2048u
 
 void progress_init(struct progress *p, bool quiet)
 {
@@ -87,12 +88,13 @@ void progress_end(struct progress *p)
 
 void progress_say(struct progress *p, const char *format, ...)
 {
+    char text[LINE_MAX_BYTES];
     va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args); /* a longer line is cut */
+    va_end(args);
     if (p->quiet)
         return;
     progress_end(p);
-    va_start(args, format);
-    (void)vfprintf(stderr, format, args);
-    va_end(args);
-    (void)fputc('\n', stderr);
+    (void)fprintf(stderr, "%s\n", text);
 }
