@@ -1,15 +1,17 @@
 /* One errand: read what routing needs, let its kind choose a target, carry one call at a time, give
  * the answer.
  *
- *   start -> kind->begin --errand_ask--> (call) --2xx--> kind->answered --> end
- *                ^                          |
- *                '--------kind->failed------'  which asks another, or ends it
+ *   start -> kind->begin --errand_ask--> (gate) --> (call) --2xx--> kind->answered --> end
+ *                ^                          |         |
+ *                '--------kind->failed------'---------'  which asks another, or ends it
  *
- * Invariants: at most one call is open; every end goes through finish(), once. */
+ * Invariants: at most one call is open, and none while it waits at a gate; every end goes through
+ * finish(), once. */
 #include "relay/errand_internal.h"
 
 #define ANSWER_MAX ((size_t)64 << 20) /* 2,048 vectors of 3,072 numbers, as text */
 #define FIELDS_MOST 32
+#define LOADING_LOOK (50 * USEC_PER_MS) /* how often a waiting errand looks at its engine */
 
 /* ---- ends ---- */
 
@@ -127,7 +129,10 @@ void errand_reply_upstream(struct errand *e, const struct failure *f)
               f->status < 500 && f->status != 429 ? OUTCOME_CLIENT_ERROR : OUTCOME_REJECTED);
         return;
     }
-    errand_refuse(e, f->cause == CAUSE_STALLED ? 504 : 502,
+    errand_refuse(e,
+                  f->cause == CAUSE_STALLED     ? 504
+                  : f->cause == CAUSE_NOT_READY ? 503
+                                                : 502,
                   arena_printf(e->arena, "Target %s: %s. %s", target, facts->name,
                                facts->advice ? facts->advice
                                : f->why      ? f->why
@@ -182,10 +187,30 @@ static enum err write_fields(struct errand *e, const struct relay_target *target
     return err;
 }
 
+static void leave_gate(struct errand *e)
+{
+    if (e->entered)
+        gate_leave(e->route->links[e->link].target->gate, loop_now(e->relay->loop));
+    e->entered = e->waits = false;
+}
+
+static void tell_failed(struct errand *e, struct failure *f)
+{
+    struct exchange_attempt *line = &e->attempts[e->attempt_count - 1];
+    line->cause = f->cause;
+    line->status = e->status;
+    line->ended = loop_now(e->relay->loop);
+    leave_gate(e);
+    call_cancel(e->call);
+    e->call = NULL;
+    if (e->attempt_count == 1)
+        e->first = *f;
+    e->kind->failed(e, f);
+}
+
 static void fail(struct errand *e, enum err err, enum call_stage stage, bool deadline,
                  const char *why)
 {
-    struct exchange_attempt *line = &e->attempts[e->attempt_count - 1];
     struct failure f = {.link = e->link, .status = e->status, .content_type = e->content_type};
     bool error_status = e->status != 0 && (e->status < 200 || e->status > 299);
     if (error_status) {
@@ -205,14 +230,7 @@ static void fail(struct errand *e, enum err err, enum call_stage stage, bool dea
                                       .deadline = deadline};
     f.cause = cause_of(&evidence, loop_wall(e->relay->loop), &f.retry_after);
     f.why = why ? arena_cstr(e->arena, span_from(why)) : NULL;
-    line->cause = f.cause;
-    line->status = e->status;
-    line->ended = loop_now(e->relay->loop);
-    call_cancel(e->call);
-    e->call = NULL;
-    if (e->attempt_count == 1)
-        e->first = f;
-    e->kind->failed(e, &f);
+    tell_failed(e, &f);
 }
 
 static void on_head(void *ctx, const struct http_head *head)
@@ -241,6 +259,7 @@ static void on_end(void *ctx)
     struct errand *e = ctx;
     struct exchange_attempt *line = &e->attempts[e->attempt_count - 1];
     e->call = NULL;
+    leave_gate(e);
     if (e->status < 200 || e->status > 299) {
         fail(e, ERR_OK, CALL_BODY, false, NULL);
         return;
@@ -264,10 +283,55 @@ static void on_timer(struct timer *t)
          "no answer within its time");
 }
 
-void errand_ask(struct errand *e, size_t link, usec time)
+static void send(struct errand *e)
 {
     static const struct call_events events = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
+    const struct relay_target *target = e->route->links[e->link].target;
+    struct call_request req = {.method = SPAN("POST"),
+                               .target = e->path,
+                               .fields = e->fields,
+                               .body = &e->body,
+                               .connect_time = e->relay->deadlines.connect};
+    gate_enter(target->gate);
+    e->entered = true;
+    e->waits = false;
+    e->call = call_start(e->relay->pool, target->origin, &req, &events, e);
+    loop_timer_cancel(e->relay->loop, &e->timer);
+    loop_timer_in(e->relay->loop, &e->timer, e->time, on_timer);
+}
+
+/* Nothing was sent. */
+static void not_ready(struct errand *e, const char *why)
+{
+    struct failure f = {.cause = CAUSE_NOT_READY, .link = e->link, .why = why};
+    tell_failed(e, &f);
+}
+
+static void look_at_engine(struct errand *e);
+
+static void on_look(struct timer *t)
+{
+    look_at_engine(CONTAINER_OF(t, struct errand, timer));
+}
+
+static void look_at_engine(struct errand *e)
+{
+    usec now = loop_now(e->relay->loop);
+    enum gate_answer answer = gate_ask(e->route->links[e->link].target->gate, now);
+    e->waits = answer == GATE_LOADING;
+    if (answer == GATE_OPEN)
+        send(e);
+    else if (answer == GATE_GONE)
+        not_ready(e, "the engine could not be started; /api/status says why");
+    else if (now - e->asked >= e->patience)
+        not_ready(e, "the engine is still loading");
+    else
+        loop_timer_in(e->relay->loop, &e->timer, LOADING_LOOK, on_look);
+}
+
+void errand_ask(struct errand *e, size_t link, usec time)
+{
     const struct relay_target *target = e->route->links[link].target;
     usec now = loop_now(e->relay->loop);
     assert(e->attempt_count < CHAIN_MAX && !e->call);
@@ -284,14 +348,10 @@ void errand_ask(struct errand *e, size_t link, usec time)
         errand_refuse(e, 400, SPAN("The request's headers are too large to pass on."));
         return;
     }
-    struct call_request req = {.method = SPAN("POST"),
-                               .target = e->path,
-                               .fields = e->fields,
-                               .body = &e->body,
-                               .connect_time = e->relay->deadlines.connect};
-    e->call = call_start(e->relay->pool, target->origin, &req, &events, e);
+    e->time = time;
+    e->asked = now;
     loop_timer_cancel(e->relay->loop, &e->timer);
-    loop_timer_in(e->relay->loop, &e->timer, time, on_timer);
+    look_at_engine(e);
 }
 
 /* ---- beginning ---- */
@@ -355,13 +415,14 @@ void errand_client_gone(struct request *r)
     struct errand *e = request_data(r);
     if (!e || e->done)
         return;
-    if (e->call) {
+    if (e->call || e->waits) {
         struct exchange_attempt *line = &e->attempts[e->attempt_count - 1];
         line->cancelled = true;
         line->ended = loop_now(e->relay->loop);
         if (e->kind->left)
             e->kind->left(e);
     }
+    leave_gate(e);
     call_cancel(e->call);
     e->call = NULL;
     finish(e, OUTCOME_CLIENT_GONE);

@@ -108,6 +108,10 @@ static void begin(struct errand *e)
     e->link = who_answers(e);
     const struct relay_target *target = e->route->links[e->link].target;
     bool claude = target->dialect->claude_api && !target->cloud;
+    if (target->gate && !gate_is_open(target->gate)) { /* a count is no reason to start an engine */
+        estimate(e);
+        return;
+    }
     if (claude && can_pass(e))
         ask_claude(e);
     else if (target->kind == TARGET_LLAMA_CPP)

@@ -28,7 +28,9 @@ static void ask(struct errand *e, size_t link)
     pieces_init(&e->body, e->arena);
     errand_pass_body(e, link);
     e->path = errand_path(e, e->route->links[link].target, dialect_embeddings.path);
-    errand_ask(e, link, chain_has_other(&e->walk, link, now) ? left / 2 : left);
+    bool other = chain_has_other(&e->walk, link, now);
+    e->patience = other ? e->relay->deadlines.first_token : left; /* as for any silence */
+    errand_ask(e, link, other ? left / 2 : left);
 }
 
 static void tell_breaker(struct errand *e, enum cause cause, usec retry_after)
@@ -74,7 +76,10 @@ static void begin(struct errand *e)
 static void failed(struct errand *e, const struct failure *f)
 {
     usec now = loop_now(e->relay->loop);
-    tell_breaker(e, f->cause, f->retry_after);
+    if (f->cause == CAUSE_NOT_READY) /* nothing was sent: it says nothing */
+        breaker_cancel(e->route->breakers[e->link], now);
+    else
+        tell_breaker(e, f->cause, f->retry_after);
     chain_failed(&e->walk, f->link, f->cause, f->retry_after, now);
     bool callers = cause_facts(f->cause)->reaction == REACT_CALLER;
     if (!callers && ask_next(e))

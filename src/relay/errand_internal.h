@@ -30,6 +30,11 @@ struct errand { /* in the request's arena */
 
     size_t link; /* being asked */
     struct call *call;
+    bool waits;    /* ... for its engine to be loaded */
+    bool entered;  /* its engine knows of us */
+    usec patience; /* how long it waits for that, at most; set by those that do */
+    usec time;     /* ... and for the answer */
+    usec asked;    /* when it began to */
     struct pieces body;
     struct span path, fields;
     struct buf gathered;
@@ -56,7 +61,8 @@ struct span errand_path(struct errand *e, const struct relay_target *target, con
 struct span errand_model(const struct errand *e, size_t link); /* asked for there; raw */
 /* The client's own body, but for the model's name. */
 void errand_pass_body(struct errand *e, size_t link);
-/* Sends e->body to e->path of that link, and waits `time` at most. */
+/* Sends e->body to e->path of that link, and waits `time` at most. An engine of ours is started
+ * first, and waited for as long as e->patience. */
 void errand_ask(struct errand *e, size_t link, usec time);
 
 /* The ends. The reply is ended, and e gone. */

@@ -49,6 +49,9 @@ class Door(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path.endswith("/embeddings"):
+            vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
+            return self.reply(200, "application/json", json.dumps({"object": "list", "data": [vector], "model": "fake"}).encode())
         words = ["fake ", "engine ", "answers"]
         if not asked.get("stream"):
             message = {"role": "assistant", "content": "".join(words)}

@@ -99,6 +99,24 @@ with claim("an engine is started by the first request that needs it, and answers
         expect(m['hotspare_engine_starts_total{target="mine"}'], 1, "metric")
         s.wait_for("engine_ready")
 
+with claim("embeddings start an engine and wait for it; a count of tokens does not, and is estimated"):
+    with Serve({"claude": dead(), "mine": fake("--load", 2)}, ["claude", "mine"]) as s:
+        counted = post_json(s.url + "/v1/messages/count_tokens", {k: v for k, v in QUESTION.items() if k != "max_tokens"}, {"anthropic-version": "2023-06-01"})
+        expect((counted.status, engine(s)["state"]), (200, "off"), "a count")
+        r = post_json(s.url + "/v1/embeddings", {"model": "e", "input": "Hello"}, seconds=60)
+        expect((r.status, r.json["data"][0]["embedding"], r.headers["x-hotspare-served-by"]), (200, [0.5, 0.25], "mine"), r.text)
+        expect((engine(s)["state"], engine(s)["starts"]), ("ready", 1), "engine")
+
+with claim("embeddings go past an engine that loads longer than the deadline, and hear which it is when nobody is left"):
+    with Standin("spare", words=5) as spare, Serve({"mine": fake("--load", 60), "spare": spare.speaks("openai")}, routes=[("both", ["mine/e", "spare/e"]), ("*", ["mine/e"])],
+                                                   deadlines={"connect": "300ms", "first_token": "300ms", "stall": "300ms", "total": "2s"}) as s:
+        r = post_json(s.url + "/v1/embeddings", {"model": "both", "input": "Hello"}, seconds=60)
+        expect(r.headers["x-hotspare-attempts"], "2", f"the next one was asked: {r.status} {r.text}")
+        r = post_json(s.url + "/v1/embeddings", {"model": "one", "input": "Hello"}, seconds=60)
+        expect_true(r.status == 503 and "mine" in r.text and "loading" in r.text, f"{r.status} {r.text}")
+        mine = next(t for t in request("GET", s.admin + "/api/status").json["targets"] if t["target"] == "mine")
+        expect((mine["state"], mine["last_cause"]), ("closed", None), "its breaker hears nothing")
+
 with claim("an engine gets no key, its own process group, and a log; all it started is gone with the gateway"):
     with Serve({"claude": dead(), "mine": fake("--seen", "seen.json")}, ["claude", "mine"], more="state_dir: .\n",
                env={"ANTHROPIC_API_KEY": "sk-secret-1", "OPENAI_API_KEY": "sk-secret-2", "HF_TOKEN": "hf-secret-3", "CUDA_VISIBLE_DEVICES": "0"}) as s:
