@@ -272,19 +272,27 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
-/* Its model answers nothing else; or a context is to be set, which only Ollama's own format can. */
-static bool must_speak(const struct relay_target *target, const struct capability *cap,
-                       enum dialect_id id)
+static struct capability capable_there(const struct exchange *x, const struct relay_link *link)
 {
-    return (id == DIALECT_OLLAMA && target->context > 0) ||
-           (id == DIALECT_OPENAI_RESPONSES && cap->responses_only) ||
-           (id == DIALECT_BEDROCK_CONVERSE && cap->converse);
+    return capable_of(link->target, json_unescape(asked_model(x, link), x->arena));
+}
+
+/* Its model answers nothing else; or a context is to be set, which only Ollama's own format can.
+ * The table of models is asked only where it decides. */
+static bool must_speak(const struct exchange *x, const struct relay_link *link, enum dialect_id id)
+{
+    if (id == DIALECT_OPENAI_RESPONSES)
+        return capable_there(x, link).responses_only;
+    if (id == DIALECT_BEDROCK_CONVERSE)
+        return capable_there(x, link).converse;
+    return id == DIALECT_OLLAMA && link->target->context > 0;
 }
 
 /* Text completions pass as they came or not at all: what is written anew is a chat. */
-static bool may_pass(const struct exchange *x, const struct capability *cap)
+static bool may_pass(const struct exchange *x, const struct relay_link *link)
 {
-    return x->door->id != DIALECT_COMPLETIONS || (cap->text_completions && !x->splice.active);
+    return x->door->id != DIALECT_COMPLETIONS ||
+           (!x->splice.active && capable_there(x, link).text_completions);
 }
 
 /* Of the formats its target speaks: the only one its model answers; or the client's own, so that
@@ -295,14 +303,13 @@ static struct relay_speech choose_speech(struct exchange *x, const struct relay_
     struct relay_speech first = {target->dialect, target->path};
     if (target->also_count == 0)
         return first;
-    struct capability cap = capable_of(target, json_unescape(asked_model(x, link), x->arena));
     for (size_t i = 0; i < target->also_count; i++)
-        if (must_speak(target, &cap, target->also[i].dialect->id))
+        if (must_speak(x, link, target->also[i].dialect->id))
             return target->also[i];
     if (first.dialect == x->door && !x->splice.active)
         return first;
     for (size_t i = 0; i < target->also_count; i++)
-        if (target->also[i].dialect == x->door && may_pass(x, &cap))
+        if (target->also[i].dialect == x->door && may_pass(x, link))
             return target->also[i];
     const struct relay_speech *last = &target->also[target->also_count - 1];
     return last->dialect->id == DIALECT_OLLAMA ? *last : first; /* what no client needs to see */
@@ -311,9 +318,7 @@ static struct relay_speech choose_speech(struct exchange *x, const struct relay_
 /* One that was found not to stream is asked for the whole answer: no bytes can pass. */
 static bool is_asked_whole(struct exchange *x, const struct relay_link *link)
 {
-    struct span model = asked_model(x, link);
-    return x->stream && link->target->probed_count > 0 &&
-           capable_of(link->target, json_unescape(model, x->arena)).no_stream;
+    return x->stream && link->target->probed_count > 0 && capable_there(x, link).no_stream;
 }
 
 void attempt_open(struct exchange *x, size_t link_index, usec now)
@@ -358,8 +363,7 @@ static enum err check_tools(struct exchange *x, struct chat_problem *problem)
 {
     const struct relay_link *link = x->attempt.link;
     usec now = loop_now(x->relay->loop);
-    if (link->target->probed_count == 0 ||
-        !capable_of(link->target, json_unescape(asked_model(x, link), x->arena)).no_tools ||
+    if (link->target->probed_count == 0 || !capable_there(x, link).no_tools ||
         !chain_has_other(&x->walk, x->attempt.index, now))
         return ERR_OK;
     enum err e = exchange_read(x, problem);
