@@ -801,18 +801,23 @@ static void on_head(void *ctx, const struct http_head *head)
         answer_stream_begin(x);
 }
 
+bool attempt_number(struct span data, struct span name, int64_t *out)
+{
+    ssize_t at = span_search(data, name);
+    struct span digits = at < 0 ? SPAN_EMPTY : span_trim(span_drop(data, (size_t)at + name.len));
+    size_t len = 0;
+    while (len < digits.len && digits.at[len] >= '0' && digits.at[len] <= '9')
+        len++;
+    return span_i64(span_take(digits, len), out) == ERR_OK;
+}
+
 /* All chunks of a chat answer carry one time, and a usage or none. Not an event's matter, since no
  * other dialect has it. */
 static void note_chunk(struct exchange *x, struct span data)
 {
     struct span name =
         x->door->id == DIALECT_OPENAI_RESPONSES ? SPAN("\"created_at\":") : SPAN("\"created\":");
-    ssize_t at = x->door->id == DIALECT_ANTHROPIC ? -1 : span_search(data, name);
-    struct span digits = at < 0 ? SPAN_EMPTY : span_trim(span_drop(data, (size_t)at + name.len));
-    size_t len = 0;
-    while (len < digits.len && digits.at[len] >= '0' && digits.at[len] <= '9')
-        len++;
-    if (span_i64(span_take(digits, len), &x->seen_created) != ERR_OK)
+    if (x->door->id == DIALECT_ANTHROPIC || !attempt_number(data, name, &x->seen_created))
         x->seen_created = 0;
     x->seen_usage_key = span_search(data, SPAN("\"usage\":")) >= 0 ? CHAT_YES : CHAT_NO;
 }

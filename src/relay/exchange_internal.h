@@ -231,6 +231,9 @@ extern const struct call_events attempt_events;
 size_t attempt_line(struct exchange *x, const struct relay_link *link,
                     usec now); /* a line of the exchange's log: its place */
 
+/* The digits behind this member's name, in an event nobody has parsed. False: there are none. */
+bool attempt_number(struct span data, struct span name, int64_t *out);
+
 /* resume.c */
 /* The attempt broke off. True: its target was asked for the rest of the same answer, and the
  * attempt goes on. */

@@ -15,7 +15,6 @@
  * happen afterwards is put on the timer before it, and inject_drop takes it off again. */
 #include "relay/exchange_internal.h"
 
-#define EVENT_MAX ((size_t)8 << 20)
 #define BODY_MAX ((size_t)64 << 10)
 #define PING_TIME (1 * USEC_PER_SEC)
 #define WATCH_TIME (250 * USEC_PER_MS)
@@ -417,7 +416,7 @@ bool inject_begin(struct exchange *x, const struct call_request *request)
         return false;
     struct injection *j = arena_new(x->arena, struct injection);
     *j = (struct injection){.x = x, .request = *request, .hit = hit};
-    event_stream_init(&j->events, x->attempt.dialect->lines, EVENT_MAX);
+    event_stream_init(&j->events, x->attempt.dialect->lines, ATTEMPT_EVENT_MAX);
     x->attempt.injection = j;
     if (needs_target(x, kind_of(j))) {
         pass_through(j);

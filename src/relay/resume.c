@@ -100,15 +100,8 @@ bool resume_fits(struct exchange *x, struct span data)
     struct attempt *at = &x->attempt;
     if (!at->resume.waits)
         return true;
-    struct span name = SPAN("\"sequence_number\":");
-    ssize_t where = span_search(data, name);
-    struct span digits =
-        where < 0 ? SPAN_EMPTY : span_trim(span_drop(data, (size_t)where + name.len));
-    size_t len = 0;
-    while (len < digits.len && digits.at[len] >= '0' && digits.at[len] <= '9')
-        len++;
     int64_t number;
-    at->resume.waits = span_i64(span_take(digits, len), &number) != ERR_OK ||
+    at->resume.waits = !attempt_number(data, SPAN("\"sequence_number\":"), &number) ||
                        (uint64_t)number != x->ledger.sequence;
     return !at->resume.waits;
 }
