@@ -695,12 +695,6 @@ static bool relays_field(struct span name)
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
-/* Bedrock's streams are AWS's frames. */
-static bool comes_framed(const struct relay_target *target)
-{
-    return target->cloud && target->cloud->kind == TARGET_BEDROCK;
-}
-
 size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
                            const struct http_field **out)
 {
@@ -724,9 +718,9 @@ void attempt_head(struct exchange *x, struct attempt *at, const struct http_head
     at->status = head->status;
     at->reply_field_count = attempt_keep_fields(x->arena, head, &at->reply_fields);
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
-    const char *type = comes_framed(at->link->target) ? "application/vnd.amazon.eventstream"
-                       : at->dialect->lines           ? "application/x-ndjson"
-                                                      : "text/event-stream";
+    const char *type = cloud_frames(at->link->target->cloud) ? "application/vnd.amazon.eventstream"
+                       : at->dialect->lines                  ? "application/x-ndjson"
+                                                             : "text/event-stream";
     bool events = span_istarts(at->content_type, span_from(type));
     at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
 }
@@ -741,7 +735,7 @@ static void on_head(void *ctx, const struct http_head *head)
     if (head->status < 200 || head->status > 299)
         return; /* an error body follows */
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
-    if (at->streaming && comes_framed(at->link->target)) {
+    if (at->streaming && cloud_frames(at->link->target->cloud)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
         cloud_stream_init(at->frames, is_converse(at), ATTEMPT_EVENT_MAX);
     }
