@@ -135,6 +135,12 @@ struct clean {
     struct failure refusal; /* what the target had said: the caller's, when that fails too */
 };
 
+/* What a target said of its context when it refused (room.c). */
+struct room {
+    int64_t context; /* tokens; 0 = nothing */
+    size_t link;
+};
+
 struct exchange {
     enum exchange_state state;
     struct relay *relay;
@@ -164,6 +170,7 @@ struct exchange {
     struct tool_hold hold;
     struct splice splice;
     struct clean clean;
+    struct room room;
     struct rival rival;
     struct exchange_splices splices; /* for the report */
     struct span seen_id,
@@ -308,6 +315,13 @@ bool clean_ask_again(struct exchange *x, const struct failure *f);
 /* It was asked so and refuses that, too: the caller hears the first refusal. */
 bool clean_in_vain(const struct exchange *x, const struct failure *f);
 void clean_worked(struct exchange *x); /* it gives an answer: later requests are cleaned at once */
+
+/* room.c */
+/* Tokens of a link's context, as its operator gave it or as it told us; 0 = not known. */
+int64_t room_context(const struct exchange *x, size_t link);
+/* The failed target has less room than the answer may take, and told how much: true, when it may be
+ * asked once more for less. */
+bool room_ask_again(struct exchange *x, const struct failure *f);
 
 /* splice_take.c */
 /* The attempt's request is written: how its text will be joined. in_words: it was asked to go on.

@@ -4,18 +4,21 @@ one successor. After a prompt it says "w1 w2 ... w40", after a beginning of that
 <call> it calls the tool `look`, after <think> it thinks first. Otherwise it ends.
 
     counting_model.py FILE.gguf [--embeds]     run by a Python that has the packages of llama.txt
+    counting_model.py FOLDER                   safetensors, run by the Python of a vLLM
 
 How: the blocks add nothing, an embedding is a row of random signs, and the output row of a token is the sum of the
 embeddings that it follows. Rows of random signs are nearly at right angles, so the successor has by far the largest logit.
 """
+import os
 import sys
 
-import gguf
 import numpy
 
 WIDTH, HEADS, INNER, CONTEXT, LAST = 256, 4, 32, 2048, 40
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
 CALL = ['{"name": "look", ', '"arguments": ', '{"q": "a"}}']
+CHAT = ("{% for m in messages %}<{{ m['role'] }}>{{ m['content'] if m['content'] is string else '' }}{% endfor %}{% if add_generation_prompt %}"
+        "{% if tools and messages[-1].role == 'user' %}<call>{% elif enable_thinking %}<think>{% else %}<assistant>{% endif %}{% endif %}")
 CHAINS = [["<assistant>", "w1"] + [f" w{i}" for i in range(2, LAST + 1)],
           ["<call>"] + CALL,
           ["<think>", "Hm", ", so", "</think>", "w1"]]
@@ -41,7 +44,8 @@ def weights(tokens):
     return embedding, output
 
 
-def make(path, embeds):
+def make_gguf(path, embeds):
+    import gguf
     w = gguf.GGUFWriter(path, "llama")
     tokens, kinds = vocabulary()
     embedding, output = weights(tokens)
@@ -81,5 +85,45 @@ def make(path, embeds):
     w.close()
 
 
+def make_tokenizer(folder, tokens):
+    """Its words are found in the text before anything else is; the rest is bytes."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    signs = sorted(pre_tokenizers.ByteLevel.alphabet())
+    t = Tokenizer(models.BPE(vocab={w: i for i, w in enumerate(tokens[:3] + signs)}, merges=[], unk_token="<unk>"))
+    t.pre_tokenizer, t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    t.add_special_tokens([AddedToken(w, special=True) for w in tokens[:3]])
+    t.add_tokens([AddedToken(w, normalized=False) for w in tokens[259:]])
+    fast = PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    fast.chat_template = CHAT
+    fast.save_pretrained(folder)
+    return [fast.convert_tokens_to_ids(w) for w in tokens[259:]]
+
+
+def make_safetensors(folder):
+    from safetensors.numpy import save_file
+    from transformers import LlamaConfig
+    os.makedirs(folder)
+    tokens, _ = vocabulary()
+    rows = list(range(259)) + make_tokenizer(folder, tokens)  # the tokenizer numbers them as it likes
+    embedding, output = weights(tokens)
+    order = numpy.argsort(rows)
+    layer = "model.layers.0."
+    w = {"model.embed_tokens.weight": embedding[order], "lm_head.weight": output[order]}
+    for name in ("model.norm", layer + "input_layernorm", layer + "post_attention_layernorm"):
+        w[name + ".weight"] = numpy.ones(WIDTH, numpy.float32)
+    for name in "qkvo":
+        w[f"{layer}self_attn.{name}_proj.weight"] = numpy.zeros((WIDTH, WIDTH), numpy.float32)
+    for name, shape in (("gate", (INNER, WIDTH)), ("up", (INNER, WIDTH)), ("down", (WIDTH, INNER))):
+        w[f"{layer}mlp.{name}_proj.weight"] = numpy.zeros(shape, numpy.float32)
+    save_file(w, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    LlamaConfig(vocab_size=len(tokens), hidden_size=WIDTH, intermediate_size=INNER, num_hidden_layers=1, num_attention_heads=HEADS, num_key_value_heads=HEADS,
+                max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2,
+                architectures=["LlamaForCausalLM"], dtype="float32").save_pretrained(folder)
+
+
 if __name__ == "__main__":
-    make(sys.argv[1], "--embeds" in sys.argv)
+    if sys.argv[1].endswith(".gguf"):
+        make_gguf(sys.argv[1], "--embeds" in sys.argv)
+    else:
+        make_safetensors(sys.argv[1])
