@@ -115,7 +115,7 @@ static void read_line(struct span line, struct seen *list, size_t *count)
 
 static struct matrix_value measured(const struct matrix *m, double v)
 {
-    return (struct matrix_value){v, MATRIX_MEASURED, m->today, 0};
+    return (struct matrix_value){.v = v, .basis = MATRIX_MEASURED, .as_of = m->today};
 }
 
 void matrix_read_metrics(struct matrix *m, struct span text)

@@ -159,16 +159,25 @@ static int read_options(int argc, char **argv, struct matrix *m)
 
 /* ---- rows ---- */
 
-static struct matrix_value value(double v, enum matrix_basis basis, const char *as_of, double band)
+static struct matrix_value value(double v, enum matrix_basis basis, const char *as_of)
 {
     bool known = v > 0 && isfinite(v);
-    return (struct matrix_value){known ? v : NAN, known ? basis : MATRIX_UNKNOWN,
-                                 known ? as_of : NULL, known ? band : 0};
+    return (struct matrix_value){.v = known ? v : NAN,
+                                 .basis = known ? basis : MATRIX_UNKNOWN,
+                                 .as_of = known ? as_of : NULL};
+}
+
+static struct matrix_value estimated(double v, const char *as_of, struct range range)
+{
+    struct matrix_value e = value(v, MATRIX_ESTIMATED, as_of);
+    if (!isnan(e.v))
+        e.range = range;
+    return e;
 }
 
 struct matrix_row *matrix_add(struct matrix *m)
 {
-    static const struct matrix_value unknown = {NAN, MATRIX_UNKNOWN, NULL, 0};
+    static const struct matrix_value unknown = {.v = NAN};
     if (m->count == MATRIX_ROWS_MAX)
         return NULL;
     struct matrix_row *r = &m->rows[m->count++];
@@ -181,10 +190,10 @@ struct matrix_row *matrix_add(struct matrix *m)
 void matrix_listed(struct matrix *m, const struct fact_price *p, struct matrix_row *r)
 {
     double blended = (p->input * m->isl + p->output * m->osl) / (m->isl + m->osl);
-    r->in = value(p->input, MATRIX_LISTED, p->as_of, 0);
-    r->out = value(p->output, MATRIX_LISTED, p->as_of, 0);
-    r->cached = value(p->cached_input, MATRIX_LISTED, p->as_of, 0);
-    r->blended = value(blended, MATRIX_LISTED, p->as_of, 0);
+    r->in = value(p->input, MATRIX_LISTED, p->as_of);
+    r->out = value(p->output, MATRIX_LISTED, p->as_of);
+    r->cached = value(p->cached_input, MATRIX_LISTED, p->as_of);
+    r->blended = value(blended, MATRIX_LISTED, p->as_of);
 }
 
 static void add_price(struct matrix *m, const struct fact_price *p, const char *stands_for,
@@ -260,13 +269,16 @@ static void fill_own(struct matrix *m, const struct deployment *d, struct matrix
     }
     estimate_speed(d, &mem, &s);
     const char *as_of = d->model->as_of;
-    r->speed = value(s.one, MATRIX_ESTIMATED, as_of, s.band);
-    r->all = value(s.all, MATRIX_ESTIMATED, as_of, s.band);
-    r->first = value(s.first_token, MATRIX_ESTIMATED, as_of, s.band);
-    r->total = value(s.first_token + (d->osl - 1) / s.one, MATRIX_ESTIMATED, as_of, s.band);
-    r->blended = value(own_price(m, d, &s, &output), MATRIX_ESTIMATED,
-                       m->usd_h >= 0 ? m->today : d->gpu->price_as_of, s.band);
-    r->out = value(output, MATRIX_ESTIMATED, r->blended.as_of, s.band);
+    const char *price_of = m->usd_h >= 0 ? m->today : d->gpu->price_as_of;
+    const struct speed_band *b = s.band;
+    double total = s.first_token + (d->osl - 1) / s.one, price = own_price(m, d, &s, &output);
+    r->band = b;
+    r->speed = estimated(s.one, as_of, estimate_rate_range(s.one, b));
+    r->all = estimated(s.all, as_of, estimate_rate_range(s.all, b));
+    r->first = estimated(s.first_token, as_of, estimate_time_range(s.first_token, b));
+    r->total = estimated(total, as_of, estimate_time_range(total, b));
+    r->blended = estimated(price, price_of, estimate_time_range(price, b));
+    r->out = estimated(output, price_of, estimate_time_range(output, b));
 }
 
 static int add_own(struct matrix *m, const struct own *o)
@@ -303,7 +315,7 @@ static int add_own(struct matrix *m, const struct own *o)
     r->hardware = arena_printf(&m->arena, "%ux %s", cards, gpu->name).at;
     r->stands_for = o->stands_for;
     r->when = o->when;
-    r->quality = value(model->swe_bench, MATRIX_LISTED, model->as_of, 0);
+    r->quality = value(model->swe_bench, MATRIX_LISTED, model->as_of);
     const char *refused = estimate_split_refused(&d);
     if (!d.quant || !estimate_card_has(d.quant, gpu))
         r->when = "these cards do not run the format";

@@ -30,9 +30,10 @@ static void add_probed(struct matrix *m, const struct stored_probe *stored)
     r->model = arena_cstr(&m->arena, span_from(p->model));
     r->when = arena_printf(&m->arena, "probed on %s, one stream", day).at;
     if (p->first_us >= 0)
-        r->first = (struct matrix_value){(double)p->first_us / 1e6, MATRIX_MEASURED, day, 0};
+        r->first = (struct matrix_value){
+            .v = (double)p->first_us / 1e6, .basis = MATRIX_MEASURED, .as_of = day};
     if (p->rate > 0)
-        r->speed = (struct matrix_value){p->rate, MATRIX_MEASURED, day, 0};
+        r->speed = (struct matrix_value){.v = p->rate, .basis = MATRIX_MEASURED, .as_of = day};
     if (price)
         matrix_listed(m, price, r);
 }

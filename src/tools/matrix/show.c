@@ -4,6 +4,8 @@
 #include "tools/matrix/matrix_internal.h"
 #include <math.h>
 
+#define NAME_WIDTH 52
+
 static const struct column {
     const char *name, *title;
     size_t at;
@@ -59,36 +61,60 @@ static void show_cell(FILE *to, const struct matrix_value *v, const struct colum
     (void)fprintf(to, "%*s", c->width + 1, text);
 }
 
+/* Oldest and newest date of a row's values; NULL: it has none. */
+static void dates_of(const struct matrix_row *r, const char **oldest, const char **newest)
+{
+    for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
+        const char *day = value_at(r, c)->as_of;
+        if (!day)
+            continue;
+        *oldest = !*oldest || strcmp(day, *oldest) < 0 ? day : *oldest;
+        *newest = !*newest || strcmp(day, *newest) > 0 ? day : *newest;
+    }
+}
+
 static void show_row(FILE *to, const struct matrix_row *r)
 {
-    char name[128];
+    char name[128], days[32] = "-";
+    const char *oldest = NULL, *newest = NULL;
+    dates_of(r, &oldest, &newest);
+    if (oldest)
+        (void)snprintf(days, sizeof days, "%s%s%s", oldest, oldest == newest ? "" : "..",
+                       oldest == newest ? "" : newest);
     (void)snprintf(name, sizeof name, "%s %s", r->provider, r->model);
-    (void)fprintf(to, "%-52.52s", name);
+    (void)fprintf(to, "%-*.*s", NAME_WIDTH, NAME_WIDTH, name);
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
         show_cell(to, value_at(r, c), &columns[c]);
-    (void)fprintf(to, "  %s%s%s%s%s%s\n", r->hardware ? r->hardware : "", r->hardware ? "; " : "",
-                  r->stands_for[0] ? "[" : "", r->stands_for, r->stands_for[0] ? "] " : "",
-                  r->when);
+    (void)fprintf(to, "  %-20s  %s%s%s%s%s%s\n", days, r->hardware ? r->hardware : "",
+                  r->hardware ? "; " : "", r->stands_for[0] ? "[" : "", r->stands_for,
+                  r->stands_for[0] ? "] " : "", r->when);
+}
+
+/* How far published figures lie from the estimates of each kind that stands in the table. */
+static void show_bands(const struct matrix *m, FILE *to)
+{
+    bool said[SPEED_CLASS_COUNT] = {false};
+    for (size_t i = 0; i < m->count; i++) {
+        const struct speed_band *b = m->rows[i].band;
+        if (!b || said[b->kind])
+            continue;
+        said[b->kind] = true;
+        (void)fprintf(to,
+                      "  E of %s: times and costs from %.0f %% less to %.0f %% more hold all %u "
+                      "published figures of the kind",
+                      b->why, 100 * b->faster, 100 * b->slower, b->rows);
+        if (b->half > 0)
+            (void)fprintf(to, "; half of them are within %.0f %%", 100 * b->half);
+        (void)fputc('\n', to);
+    }
 }
 
 static void show_dates(const struct matrix *m, FILE *to)
 {
-    const char *oldest = NULL, *newest = NULL;
-    double band = 0;
-    for (size_t i = 0; i < m->count; i++)
-        for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
-            const struct matrix_value *v = value_at(&m->rows[i], c);
-            band = fmax(band, v->band);
-            if (!v->as_of || v->basis == MATRIX_MEASURED)
-                continue;
-            oldest = !oldest || strcmp(v->as_of, oldest) < 0 ? v->as_of : oldest;
-            newest = !newest || strcmp(v->as_of, newest) > 0 ? v->as_of : newest;
-        }
-    (void)fprintf(to,
-                  "\nL listed, E estimated (within %.0f %% or better in nine of ten cases), M "
-                  "measured, by the gateway on %s or by a probe on the day its row says. Facts of "
-                  "%s to %s; --json has the date of each.\n",
-                  band * 100, m->today, oldest ? oldest : "-", newest ? newest : "-");
+    (void)fprintf(
+        to, "\nL listed, E estimated, M measured (by the gateway, or by a probe), each on the "
+            "day its row says; --json has the day and range of each value.\n");
+    show_bands(m, to);
     (void)fprintf(to,
                   "Prompt %.0f and answer %.0f tokens. Own cards: %s. SWE-bench figures are their "
                   "makers' and not comparable.\n",
@@ -101,10 +127,10 @@ static void show_dates(const struct matrix *m, FILE *to)
 
 void matrix_show(const struct matrix *m, FILE *to)
 {
-    (void)fprintf(to, "%-52s", "provider model");
+    (void)fprintf(to, "%-*s", NAME_WIDTH, "provider model");
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
         (void)fprintf(to, "%*s", columns[c].width + 1, columns[c].title);
-    (void)fprintf(to, "  when\n");
+    (void)fprintf(to, "  %-22swhen\n", "as of");
     for (size_t i = 0; i < m->count; i++)
         show_row(to, &m->rows[i]);
     show_dates(m, to);
@@ -167,9 +193,11 @@ static void json_value(struct json_out *w, const char *key, const struct matrix_
         jw_cstr(w, v->as_of);
     else
         jw_null(w);
-    if (v->band > 0) {
-        jw_key(w, "band");
-        jw_double(w, v->band);
+    if (v->range.most > 0) {
+        jw_key(w, "least");
+        jw_double(w, v->range.least);
+        jw_key(w, "most");
+        jw_double(w, v->range.most);
     }
     jw_object_end(w);
 }

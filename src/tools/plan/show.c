@@ -81,26 +81,69 @@ const char *plan_verdict(const struct plan *p, char text[160])
     return text;
 }
 
+/* A text in lines of the screen's width, indented below its first. */
+static void wrapped(const struct screen *s, int indent, const char *text)
+{
+    int at = indent;
+    (void)fprintf(s->to, "%*s", indent, "");
+    while (*text) {
+        int n = (int)strcspn(text, " ");
+        if (at > indent && at + 1 + n > s->columns) {
+            (void)fprintf(s->to, "\n%*s", indent, "");
+            at = indent;
+        } else if (at > indent) {
+            (void)fputc(' ', s->to);
+            at++;
+        }
+        (void)fprintf(s->to, "%.*s", n, text);
+        at += n;
+        text += n + (text[n] == ' ');
+    }
+    (void)fputc('\n', s->to);
+}
+
 /* One number with the range it may lie in. */
-static void ranged(const struct screen *s, const char *name, double n, double band,
+static void ranged(const struct screen *s, const char *name, double n, struct range r,
                    const char *unit)
 {
-    (void)fprintf(s->to, "  %-*s %8.*f %s  (%.*f to %.*f)\n", LABEL - 4, name, n < 10 ? 2 : 0, n,
-                  unit, n < 10 ? 2 : 0, n * (1 - band), n < 10 ? 2 : 0, n * (1 + band));
+    int digits = n < 10 ? 2 : 0;
+    (void)fprintf(s->to, "  %-*s %8.*f %s  (%.*f to %.*f)\n", LABEL - 4, name, digits, n, unit,
+                  digits, r.least, digits, r.most);
+}
+
+/* What the ranges mean. */
+static void show_band(const struct screen *s, const struct speed_band *b)
+{
+    char text[320];
+    if (b->half > 0)
+        (void)snprintf(text, sizeof text,
+                       "ranges: every one of %u published figures of this kind (%s) lies within; "
+                       "half are within %.0f %% of an estimate that was fitted without their model",
+                       b->rows, b->why, 100 * b->half);
+    else if (b->rows > 0)
+        (void)snprintf(text, sizeof text,
+                       "ranges: the %u published figures of this kind (%s) lie within, but they "
+                       "are few",
+                       b->rows, b->why);
+    else
+        (void)snprintf(text, sizeof text, "ranges: a guess, no published figure was compared (%s)",
+                       b->why);
+    wrapped(s, 2, text);
 }
 
 static void show_speed(const struct screen *s, const struct plan *p)
 {
     const struct speed *v = &p->s;
-    (void)fprintf(s->to, "speed, prompts of %.0f tokens, answers of %.0f: estimates, +-%.0f %%\n",
-                  p->d.isl, p->d.osl, 100 * v->band);
-    (void)fprintf(s->to, "  (%s)\n", v->band_why);
-    ranged(s, "first token, alone", 1000 * v->first_token, v->band, "ms");
-    ranged(s, "one conversation", v->one, v->band, "tokens/s");
+    (void)fprintf(s->to, "speed, prompts of %.0f tokens, answers of %.0f: estimates\n", p->d.isl,
+                  p->d.osl);
+    ranged(s, "first token, alone", 1000 * v->first_token,
+           estimate_time_range(1000 * v->first_token, v->band), "ms");
+    ranged(s, "one conversation", v->one, estimate_rate_range(v->one, v->band), "tokens/s");
     char name[32];
     (void)snprintf(name, sizeof name, "%.0f together", v->batch);
     if (v->batch > 1)
-        ranged(s, name, v->all, v->band, "tokens/s");
+        ranged(s, name, v->all, estimate_rate_range(v->all, v->band), "tokens/s");
+    show_band(s, v->band);
     if (p->o.target_tps > 0 && v->one < p->o.target_tps)
         (void)fprintf(s->to, "  slower than the %.3g tokens/s asked for\n", p->o.target_tps);
     if (!p->d.gpu)
@@ -122,34 +165,15 @@ static void show_price(const struct screen *s, const struct plan *p)
         (void)fprintf(s->to, " (rents of %.2f to %.2f a card were seen %s)", p->d.gpu->usd_h_low,
                       p->d.gpu->usd_h_high, p->d.gpu->price_as_of);
     (void)fputc('\n', s->to);
-    ranged(s, "1M output tokens", v->usd_output, v->band, "USD");
-    ranged(s, "1M tokens, both", v->usd_blended, v->band, "USD");
+    ranged(s, "1M output tokens", v->usd_output, estimate_time_range(v->usd_output, v->band),
+           "USD");
+    ranged(s, "1M tokens, both", v->usd_blended, estimate_time_range(v->usd_blended, v->band),
+           "USD");
     if (api)
         (void)fprintf(s->to,
                       "  %s: %.2f in, %.2f out (%s); busy below %.0f %%, an API is "
                       "almost always cheaper\n",
                       api->model, api->input, api->output, api->as_of, 100 * BUSY_LOW);
-}
-
-/* A text in lines of the screen's width, indented below its first. */
-static void wrapped(const struct screen *s, int indent, const char *text)
-{
-    int at = indent;
-    (void)fprintf(s->to, "%*s", indent, "");
-    while (*text) {
-        int n = (int)strcspn(text, " ");
-        if (at > indent && at + 1 + n > s->columns) {
-            (void)fprintf(s->to, "\n%*s", indent, "");
-            at = indent;
-        } else if (at > indent) {
-            (void)fputc(' ', s->to);
-            at++;
-        }
-        (void)fprintf(s->to, "%.*s", n, text);
-        at += n;
-        text += n + (text[n] == ' ');
-    }
-    (void)fputc('\n', s->to);
 }
 
 static void show_remedy(const struct screen *s, const struct plan *p, const struct remedy *r)
@@ -221,6 +245,12 @@ static void show_facts(const struct screen *s, const struct plan *p)
                   p->d.gpu ? p->d.gpu->source : p->d.host->source, p->hardware);
     if (p->note[0])
         (void)fprintf(s->to, "note: %s\n", p->note);
+    if (p->m.weights.draft > 0)
+        (void)fprintf(
+            s->to,
+            "note: %.1f GiB of draft layers are in the checkpoint on top; they are loaded "
+            "for speculative decoding alone\n",
+            p->m.weights.draft / GIB);
     if (p->d.engine == ENGINE_VLLM && p->m.kv_room > 0 && !p->d.eager &&
         (p->m.visible - p->m.budget < GIB || p->m.weights_here > 0.75 * p->m.visible))
         (void)fputs("note: CUDA graphs are captured outside the share vLLM takes, and little is "
