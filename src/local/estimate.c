@@ -229,7 +229,9 @@ void estimate_speed(const struct deployment *d, const struct memory *m, struct s
     double fit = fmin(fmax(m->most_sequences, 1), BATCH_MOST);
     double usual = d->engine == ENGINE_VLLM ? BATCH_USUAL : d->gpu ? SLOTS_USUAL : 1;
     out->batch = fmin(d->sequences > 1 ? d->sequences : usual, fit);
-    out->band = speed_band(d->model, d->gpu ? d->gpu : d->host, d->engine, d->sequences > fit);
+    const struct fact_gpu *g = d->gpu ? d->gpu : d->host;
+    out->band = speed_band(d->model, g, d->engine, d->sequences > fit);
+    out->first_band = speed_first_band(g, d->engine);
     if (d->engine == ENGINE_VLLM && d->gpu)
         vllm_speed(d, out);
     else

@@ -42,7 +42,8 @@ struct speed {
     double batch;       /* conversations decoded together for the figures below */
     double first_token; /* seconds, alone */
     double one, all;    /* answer tokens/s of one conversation alone, and of all together */
-    const struct speed_band *band;  /* how far published figures lie from such estimates */
+    /* How far published figures lie from such estimates; first_band: from first_token. */
+    const struct speed_band *band, *first_band;
     double usd_output, usd_blended; /* per million tokens; 0: rent not known */
 };
 

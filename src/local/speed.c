@@ -9,8 +9,9 @@
 #include <math.h>
 
 #define MEMORY_SHARE 0.95
-#define MLA_HEAD 160.0 /* prompts are read uncompressed: keys 192 wide, values 128 */
-#define PREFILL_LAYER_SECONDS 0.2e-3
+#define MLA_HEAD 160.0       /* prompts are read uncompressed: keys 192 wide, values 128 */
+#define REQUEST_SECONDS 0.05 /* taking a request in, and the step that runs when it comes */
+#define PREFILL_MFU_MOE 0.27
 #define PREFILL_RATIO_MOST 8.0
 #define LLAMA_FIXED_SECONDS 1e-3
 #define LLAMA_FIXED_SECONDS_MOE 3e-3
@@ -116,36 +117,44 @@ static double attention_flop(const struct fact_model *m, double seen)
     return width * (m->kv_elems / layer * seen + m->window_elems / layer * fmin(seen, m->window));
 }
 
+/* Attention over prompts of which `tokens` are read, and the traffic between cards of `tokens`. */
+static double look_seconds(const struct speed_case *c, const struct speed_fit *f, double tokens)
+{
+    double peak = or_else(c->gpu->bf16, 1e12) * (c->tp ? c->tp : 1);
+    return attention_flop(c->model, c->isl / 2) * tokens / (peak * f->attention_mfu);
+}
+
+static double talk_seconds(const struct speed_case *c, const struct speed_fit *f, double tokens)
+{
+    double tp = c->tp, rate = or_else(c->gpu->link, PCIE) * f->link_share;
+    if (c->tp <= 1)
+        return 0;
+    return 4.0 * c->model->layers * tokens * c->model->hidden * 2 * (tp - 1) / tp / rate;
+}
+
+static double work_seconds(const struct speed_case *c, double tokens, double mfu)
+{
+    return 2 * speed_active(c->model) * tokens / (c->tp ? c->tp : 1) /
+           (flops(c->gpu, c->quant) * mfu);
+}
+
 double speed_vllm_step(const struct speed_case *c)
 {
     const struct fact_model *m = c->model;
     const struct speed_fit *f = c->fit ? c->fit : &speed_fitted;
-    double tp = c->tp ? c->tp : 1, ratio = fmin(c->isl / fmax(c->osl, 1), PREFILL_RATIO_MOST);
+    double ratio = fmin(c->isl / fmax(c->osl, 1), PREFILL_RATIO_MOST);
     double tokens = c->batch * (1 + ratio); /* answered, and read of prompts */
-    double work = 2 * speed_active(m) * tokens / tp / flops(c->gpu, c->quant);
-    double look =
-        attention_flop(m, c->isl / 2) * c->batch * ratio / tp / or_else(c->gpu->bf16, 1e12);
-    double talk = 0;
-    if (tp > 1)
-        talk = 4.0 * m->layers * tokens * m->hidden * 2 * (tp - 1) / tp /
-               (or_else(c->gpu->link, PCIE) * f->link_share);
-    return memory_seconds(c, f, tp) + work / f->mfu + look / f->attention_mfu + talk +
+    return memory_seconds(c, f, c->tp ? c->tp : 1) + work_seconds(c, tokens, f->mfu) +
+           look_seconds(c, f, c->batch * ratio) + talk_seconds(c, f, tokens) +
            m->layers * (f->layer + (m->expert > 0 ? f->expert_layer : 0)) + c->batch * f->sequence;
-}
-
-static double prefill_mfu(const struct fact_model *m, uint32_t tp)
-{
-    if (m->expert > 0)
-        return 0.1;
-    return tp <= 1 ? 0.43 : tp <= 2 ? 0.39 : tp <= 4 ? 0.31 : 0.24;
 }
 
 double speed_vllm_prefill(const struct speed_case *c)
 {
-    double tp = c->tp ? c->tp : 1;
-    return 2 * speed_active(c->model) * c->isl / tp /
-               (flops(c->gpu, c->quant) * prefill_mfu(c->model, c->tp)) +
-           c->model->layers * PREFILL_LAYER_SECONDS;
+    const struct speed_fit *f = c->fit ? c->fit : &speed_fitted;
+    double mfu = c->model->expert > 0 ? PREFILL_MFU_MOE : f->mfu;
+    return REQUEST_SECONDS + work_seconds(c, c->isl, mfu) + look_seconds(c, f, c->isl) +
+           talk_seconds(c, f, c->isl) + c->model->layers * f->layer;
 }
 
 double speed_llama_step(const struct speed_llama *c)
@@ -185,6 +194,10 @@ static const struct speed_band bands[SPEED_CLASS_COUNT] = {
     [SPEED_LLAMA] = {SPEED_LLAMA, 0.30, 0.50, 0, 8, "llama.cpp, dense model on a card"},
     [SPEED_LLAMA_OTHER] = {SPEED_LLAMA_OTHER, 0.50, 1.0, 0, 0,
                            "llama.cpp, mixture of experts or processor, extrapolated"},
+    [SPEED_FIRST] = {SPEED_FIRST, 0.60, 1.0, 0, 52,
+                     "vLLM, first token, four requests at once, H100 and B200 generations"},
+    [SPEED_FIRST_OTHER] = {SPEED_FIRST_OTHER, 0.60, 1.5, 0, 0,
+                           "first token on other cards or in llama.cpp, extrapolated"},
 };
 
 static bool is(const char *s, const char *what)
@@ -208,4 +221,9 @@ const struct speed_band *speed_band(const struct fact_model *m, const struct fac
     else if (is_compared(g))
         kind = queued ? SPEED_QUEUED : m->expert > 0 ? SPEED_MOE : SPEED_DENSE;
     return &bands[kind];
+}
+
+const struct speed_band *speed_first_band(const struct fact_gpu *g, enum engine e)
+{
+    return &bands[e == ENGINE_VLLM && is_compared(g) ? SPEED_FIRST : SPEED_FIRST_OTHER];
 }

@@ -31,7 +31,7 @@ struct speed_case {
 };
 /* Seconds of one decoding step in vLLM: what each sequence waits for its next token. */
 double speed_vllm_step(const struct speed_case *c);
-/* Seconds until the first token of a prompt that has the engine to itself. */
+/* Seconds until the first token of a prompt that does not wait for others to be read. */
 double speed_vllm_prefill(const struct speed_case *c);
 
 struct speed_llama {
@@ -58,6 +58,8 @@ enum speed_class {
     SPEED_OTHER,       /* vLLM on other cards: extrapolated */
     SPEED_LLAMA,       /* llama.cpp, dense model on a card */
     SPEED_LLAMA_OTHER, /* llama.cpp, mixtures and processors: extrapolated */
+    SPEED_FIRST, /* vLLM, first token of prompts up to 8,192 tokens, data-centre NVIDIA card */
+    SPEED_FIRST_OTHER, /* the same elsewhere: extrapolated */
     SPEED_CLASS_COUNT
 };
 struct speed_band {
@@ -70,3 +72,5 @@ struct speed_band {
 /* queued: more conversations are asked for than fit. */
 const struct speed_band *speed_band(const struct fact_model *m, const struct fact_gpu *g,
                                     enum engine e, bool queued);
+/* The same of the time to the first token. */
+const struct speed_band *speed_first_band(const struct fact_gpu *g, enum engine e);

@@ -79,12 +79,13 @@ with claim("csv_and_table_hold_the_same_rows"):
     expect_true(all(r["model"] in run().stdout for r in table if len(r["model"]) < 30), "the table for people")
     expect_true(len(rows("--all")) > 110, "--all")
 
-with claim("the_picture_is_good_xml_with_a_point_for_each_price"):
+with claim("the_picture_is_good_xml_with_a_point_for_each_price_time_and_speed"):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "m.svg")
         expect(run("--svg", path).returncode, 0)
         dots = len(xml.dom.minidom.parse(path).getElementsByTagName("circle"))
-        expect(dots, len([r for r in rows() if r["usd_per_million_blended"]]), "points")
+        shown = ("usd_per_million_blended", "total_seconds", "tokens_per_second")
+        expect(dots, sum(1 for r in rows() for name in shown if r[name]), "points")
         expect(run("--svg", os.path.join(folder, "no", "m.svg")).returncode, 74)
 
 with claim("a_running_gateway_adds_what_it_has_measured"):
@@ -93,7 +94,7 @@ with claim("a_running_gateway_adds_what_it_has_measured"):
         for _ in range(5):
             expect(post_json(s.url + "/v1/messages", messages(stream=True)).status, 200)
         live = [r for r in rows("--admin", s.admin) if r["kind"] == "live"]
-        expect([(r["model"], r["when"]) for r in live], [("claude", "measured here, 5 answers")])
+        expect([(r["model"], r["when"]) for r in live], [("claude", "measured here, 5 answers of 40 tokens")])
         seen = s.metrics()
         for name, value in (("first_token_seconds", seen['hotspare_client_ttft_seconds_sum{served_by="claude"}'] / 5),
                             ("total_seconds", seen['hotspare_client_duration_seconds_sum{served_by="claude"}'] / 5)):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """hotspare plan and licence as a user calls them: the cases of the documentation, files, mistakes, forms of output."""
 import os
+import re
 import struct
 import sys
 import xml.dom.minidom
@@ -68,6 +69,17 @@ with claim("llama_2_13b_on_16_24_and_2x24_gb_gets_remedies"):
     two = plan("llama-2-13b", "--gpu", "RTX 4090x2")
     expect((two["tensor_parallel"], two["memory"]["fits"]), (2, True), "two cards")
     expect(plan("llama-2-13b", "--gpu", "2x RTX 4090")["memory"], two["memory"], "2x in front")
+
+with claim("every_speed_says_how_far_published_figures_lie_from_it"):
+    for model, card, rows in (("llama-3.3-70b", "H100x2", 97), ("gpt-oss-120b", "H100", 67), ("mistral-7b-instruct-v0.3", "L4", 5)):
+        d = plan(model, "--gpu", card, "--quant", "mxfp4" if "oss" in model else "fp8" if "70b" in model else "bf16")
+        band, first = d["speed"]["band"], d["speed"]["first_token_band"]
+        expect(band["published_rows"], rows, model)
+        expect_true(0 < band["time_least"] < 1 < band["time_most"] <= 2 and 0 < first["time_least"] < 1 < first["time_most"], f"{band} {first}")
+    shown = run("plan", "llama-3.3-70b", "--quant", "fp8", "--gpu", "H100x2").stdout
+    one = re.search(r"one conversation +(\d+) tokens/s +\((\d+) to (\d+)\)", shown)
+    expect_true(one and int(one[2]) < int(one[1]) < int(one[3]), shown)
+    expect_true("97 published figures" in shown.replace("\n  ", " "), shown)
 
 with claim("llama_2_13b_on_a_processor"):
     d = plan("llama-2-13b", "--cpu", "--ram", "32")

@@ -133,7 +133,11 @@ void matrix_read_metrics(struct matrix *m, struct span text)
         r->kind = MATRIX_LIVE;
         r->provider = "gateway";
         r->model = arena_cstr(&m->arena, s->target);
-        r->when = arena_printf(&m->arena, "measured here, %.0f answers", s->first_count).at;
+        r->when = s->output > 0
+                      ? arena_printf(&m->arena, "measured here, %.0f answers of %.0f tokens",
+                                     s->first_count, s->output / s->first_count)
+                            .at
+                      : arena_printf(&m->arena, "measured here, %.0f answers", s->first_count).at;
         r->first = measured(m, s->first_sum / s->first_count);
         if (s->total_count > 0)
             r->total = measured(m, s->total_sum / s->total_count);

@@ -275,8 +275,11 @@ static void fill_own(struct matrix *m, const struct deployment *d, struct matrix
     r->band = b;
     r->speed = estimated(s.one, as_of, estimate_rate_range(s.one, b));
     r->all = estimated(s.all, as_of, estimate_rate_range(s.all, b));
-    r->first = estimated(s.first_token, as_of, estimate_time_range(s.first_token, b));
-    r->total = estimated(total, as_of, estimate_time_range(total, b));
+    struct range first = estimate_time_range(s.first_token, s.first_band);
+    struct range rest = estimate_time_range(total - s.first_token, b);
+    r->first = estimated(s.first_token, as_of, first);
+    r->total =
+        estimated(total, as_of, (struct range){first.least + rest.least, first.most + rest.most});
     r->blended = estimated(price, price_of, estimate_time_range(price, b));
     r->out = estimated(output, price_of, estimate_time_range(output, b));
 }

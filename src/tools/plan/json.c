@@ -69,6 +69,19 @@ static void json_memory(struct json_out *w, const struct memory *m)
     jw_object_end(w);
 }
 
+/* Factors of an estimated time or price; a rate is divided by them. */
+static void json_band(struct json_out *w, const char *key, const struct speed_band *b)
+{
+    jw_key(w, key);
+    jw_object(w);
+    number(w, "time_least", 1 - b->faster);
+    number(w, "time_most", 1 + b->slower);
+    number(w, "half_within", b->half > 0 ? b->half : NAN);
+    bytes(w, "published_rows", b->rows);
+    text(w, "basis", b->why);
+    jw_object_end(w);
+}
+
 static void json_speed(struct json_out *w, const struct speed *s, double usd_h)
 {
     jw_key(w, "speed");
@@ -77,14 +90,8 @@ static void json_speed(struct json_out *w, const struct speed *s, double usd_h)
     number(w, "tokens_s_one", s->one);
     number(w, "tokens_s_all", s->all);
     bytes(w, "conversations", s->batch);
-    jw_key(w, "band");
-    jw_object(w);
-    number(w, "time_least", 1 - s->band->faster);
-    number(w, "time_most", 1 + s->band->slower);
-    number(w, "half_within", s->band->half > 0 ? s->band->half : NAN);
-    bytes(w, "published_rows", s->band->rows);
-    text(w, "basis", s->band->why);
-    jw_object_end(w);
+    json_band(w, "band", s->band);
+    json_band(w, "first_token_band", s->first_band);
     number(w, "usd_per_hour", usd_h > 0 ? usd_h : NAN);
     number(w, "usd_per_1m_output", s->usd_output > 0 ? s->usd_output : NAN);
     number(w, "usd_per_1m_both", s->usd_blended > 0 ? s->usd_blended : NAN);

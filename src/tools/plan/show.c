@@ -111,24 +111,42 @@ static void ranged(const struct screen *s, const char *name, double n, struct ra
                   digits, r.least, digits, r.most);
 }
 
+/* A wait, in ms or seconds. */
+static void waited(const struct screen *s, const char *name, double seconds,
+                   const struct speed_band *b)
+{
+    double scale = seconds < 10 ? 1000 : 1;
+    ranged(s, name, seconds * scale, estimate_time_range(seconds * scale, b),
+           scale > 1 ? "ms" : "s");
+}
+
 /* What the ranges mean. */
-static void show_band(const struct screen *s, const struct speed_band *b)
+static void show_band(const struct screen *s, const char *what, const struct speed_band *b)
 {
     char text[320];
     if (b->half > 0)
         (void)snprintf(text, sizeof text,
-                       "ranges: every one of %u published figures of this kind (%s) lies within; "
+                       "range of %s: holds every one of %u published figures of this kind (%s); "
                        "half are within %.0f %% of an estimate that was fitted without their model",
-                       b->rows, b->why, 100 * b->half);
+                       what, b->rows, b->why, 100 * b->half);
     else if (b->rows > 0)
         (void)snprintf(text, sizeof text,
-                       "ranges: the %u published figures of this kind (%s) lie within, but they "
-                       "are few",
-                       b->rows, b->why);
+                       "range of %s: holds the %u published figures there are of this kind (%s)",
+                       what, b->rows, b->why);
     else
-        (void)snprintf(text, sizeof text, "ranges: a guess, no published figure was compared (%s)",
-                       b->why);
+        (void)snprintf(text, sizeof text,
+                       "range of %s: a guess, no published figure was compared (%s)", what, b->why);
     wrapped(s, 2, text);
+}
+
+/* Seconds to the first token of a prompt that fills the context. */
+static double first_of_full(const struct deployment *d, const struct memory *m)
+{
+    struct deployment full = *d;
+    struct speed v;
+    full.isl = fmax(d->context - d->osl, 1);
+    estimate_speed(&full, m, &v);
+    return v.first_token;
 }
 
 static void show_speed(const struct screen *s, const struct plan *p)
@@ -136,14 +154,15 @@ static void show_speed(const struct screen *s, const struct plan *p)
     const struct speed *v = &p->s;
     (void)fprintf(s->to, "speed, prompts of %.0f tokens, answers of %.0f: estimates\n", p->d.isl,
                   p->d.osl);
-    ranged(s, "first token, alone", 1000 * v->first_token,
-           estimate_time_range(1000 * v->first_token, v->band), "ms");
+    waited(s, "first token, alone", v->first_token, v->first_band);
+    waited(s, "of a full context", first_of_full(&p->d, &p->m), v->first_band);
     ranged(s, "one conversation", v->one, estimate_rate_range(v->one, v->band), "tokens/s");
     char name[32];
     (void)snprintf(name, sizeof name, "%.0f together", v->batch);
     if (v->batch > 1)
         ranged(s, name, v->all, estimate_rate_range(v->all, v->band), "tokens/s");
-    show_band(s, v->band);
+    show_band(s, "first tokens", v->first_band);
+    show_band(s, "tokens/s and prices", v->band);
     if (p->o.target_tps > 0 && v->one < p->o.target_tps)
         (void)fprintf(s->to, "  slower than the %.3g tokens/s asked for\n", p->o.target_tps);
     if (!p->d.gpu)
@@ -183,11 +202,12 @@ static void show_remedy(const struct screen *s, const struct plan *p, const stru
         wrapped(s, 9, r->why);
         return;
     }
+    struct range one = estimate_rate_range(r->s.one, r->s.band);
     (void)fprintf(s->to,
-                  "  %s  %s\n         up to %.0f at once, %.3g tokens/s each alone (x%.2f), "
-                  "%.3g together",
+                  "  %s  %s\n         up to %.0f at once, %.3g tokens/s each alone (%.3g to %.3g; "
+                  "x%.2f), %.3g together",
                   s->color ? "\033[32mfits\033[0m" : "fits", r->what, r->m.most_sequences, r->s.one,
-                  r->s.one / p->s.one, r->s.all);
+                  one.least, one.most, r->s.one / p->s.one, r->s.all);
     if (r->s.usd_output > 0)
         (void)fprintf(s->to, ", %.2f USD/1M", r->s.usd_output);
     (void)fputc('\n', s->to);
@@ -226,12 +246,18 @@ static void show_suggestions(const struct screen *s, const struct plan *p)
     for (size_t i = 0; i < p->suggestions.count; i++) {
         const struct remedy *r = &p->suggestions.at[i];
         const struct fact_model *m = r->d.model;
+        struct range one = estimate_rate_range(r->s.one, r->s.band);
         (void)fprintf(s->to,
-                      "%zu. %s\n   %s in %s, cache %s: %.1f of %.1f GiB, %.3g tokens/s "
-                      "alone, up to %.0f at once\n   %s; licence %s%s%s\n",
+                      "%zu. %s\n   %s in %s, cache %s: %.1f of %.1f GiB, up to %.0f at once\n"
+                      "   %.3g tokens/s alone (%.3g to %.3g), first token of a full context after "
+                      "%.2g s",
                       i + 1, m->id, r->d.quant->id, engine_name(r->d.engine), r->d.kv->id,
                       (r->m.weights_here + r->m.overhead + r->m.kv_sequence * p->d.sequences) / GIB,
-                      r->m.visible / GIB, r->s.one, r->m.most_sequences, r->why, m->licence,
+                      r->m.visible / GIB, r->m.most_sequences, r->s.one, one.least, one.most,
+                      first_of_full(&r->d, &r->m));
+        if (r->s.usd_output > 0)
+            (void)fprintf(s->to, ", %.2f USD/1M", r->s.usd_output);
+        (void)fprintf(s->to, "\n   %s; licence %s%s%s\n", r->why, m->licence,
                       m->tool_parser ? "; --tool-call-parser " : "; no tool calls",
                       m->tool_parser ? m->tool_parser : "");
     }
