@@ -54,6 +54,10 @@ with claim("rent_and_volume_decide_what_own_cards_cost"):
     few = named(rows("--price-per-gpu-hour", "2", "--tokens-per-day", "1000000"), "gpt-oss-120b mxfp4")
     expect(round(few["usd_per_million_blended"]["value"], 3), 48.0, "24 hours of 2 USD for one million tokens")
     many = named(rows("--price-per-gpu-hour", "2", "--tokens-per-day", "1000000000"), "gpt-oss-120b mxfp4")
+    expect(round(few["usd_per_day"]["value"], 3), 48.0, "a day of own cards")
+    hosted = named(rows("--tokens-per-day", "5000000", "--in-out-ratio", "4"), "claude-sonnet-5")
+    expect((round(hosted["usd_per_day"]["value"], 4), hosted["usd_per_day"]["basis"]), (5 * (4 * 2 + 10) / 5, "listed"), "a day of a hosted model")
+    expect(named(rows(), "claude-sonnet-5")["usd_per_day"], None, "no volume, no day")
     sets = many["usd_per_million_blended"]["value"] * 1000 / 48
     need = 1e9 / 3 / (many["tokens_per_second_all"]["value"] * 86400)
     expect(round(sets), -(-need // 1), "sets of cards for the answers")
@@ -63,7 +67,9 @@ with claim("the_order_follows_the_question"):
         return [r[name]["value"] for r in table if r[name]]
     cost, fast, good = key("usd_per_million_blended", rows("--for", "cost")), key("total_seconds", rows("--for", "latency")), key("swe_bench_verified", rows("--for", "quality"))
     expect((cost, fast, good), (sorted(cost), sorted(fast), sorted(good, reverse=True)), "order")
-    expect({r["kind"] for r in rows("--for", "open-source")}, {"own"}, "open models")
+    free = rows("--for", "open-source")
+    expect({r["kind"] for r in free}, {"own", "cloud"}, "open weights, own and hosted")
+    expect({r["provider"] for r in free if r["kind"] == "cloud"}, {"mistral", "deepseek", "groq", "aws-bedrock"}, "hosted ones")
 
 with claim("other_cards_change_what_fits"):
     table = rows("--gpu", "L4")

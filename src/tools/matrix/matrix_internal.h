@@ -19,9 +19,11 @@ struct matrix_row {
     const char *provider, *model, *hardware; /* hardware: NULL for hosted ones */
     const char *stands_for;                  /* a row of the source's matrix, or "" */
     const char *when;
+    bool open;                      /* its weights are */
     struct matrix_value speed, all; /* tokens/s of one conversation, of all together */
     struct matrix_value in, out, cached, blended; /* USD per million tokens */
     struct matrix_value first, total;             /* seconds */
+    struct matrix_value day;                      /* USD a day, of the volume given */
     struct matrix_value quality;                  /* SWE-bench Verified, not comparable */
     const struct speed_band *band;                /* of its estimates; NULL: there are none */
 };

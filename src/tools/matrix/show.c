@@ -16,17 +16,18 @@ static const struct column {
     {                                                                                              \
 #name, title, offsetof(struct matrix_row, name), format, width                             \
     }
-    COLUMN(speed, "tok/s", "%.0f", 7),    COLUMN(all, "all", "%.0f", 7),
-    COLUMN(in, "$/M in", "%.2f", 8),      COLUMN(out, "$/M out", "%.2f", 8),
-    COLUMN(cached, "cached", "%.3f", 8),  COLUMN(blended, "blended", "%.2f", 9),
-    COLUMN(first, "TTFT s", "%.2f", 8),   COLUMN(total, "total s", "%.2f", 8),
-    COLUMN(quality, "SWE-b.", "%.1f", 7),
+    COLUMN(speed, "tok/s", "%.0f", 7),   COLUMN(all, "all", "%.0f", 7),
+    COLUMN(in, "$/M in", "%.2f", 8),     COLUMN(out, "$/M out", "%.2f", 8),
+    COLUMN(cached, "cached", "%.3f", 8), COLUMN(blended, "blended", "%.2f", 9),
+    COLUMN(first, "TTFT s", "%.2f", 8),  COLUMN(total, "total s", "%.2f", 8),
+    COLUMN(day, "$/day", "%.2f", 9),     COLUMN(quality, "SWE-b.", "%.1f", 7),
 #undef COLUMN
 };
 static const char *const keys[] = {
     "tokens_per_second",   "tokens_per_second_all",  "usd_per_million_in",
     "usd_per_million_out", "usd_per_million_cached", "usd_per_million_blended",
-    "first_token_seconds", "total_seconds",          "swe_bench_verified"};
+    "first_token_seconds", "total_seconds",          "usd_per_day",
+    "swe_bench_verified"};
 
 static const struct matrix_value *value_at(const struct matrix_row *r, size_t column)
 {
@@ -73,7 +74,13 @@ static void dates_of(const struct matrix_row *r, const char **oldest, const char
     }
 }
 
-static void show_row(FILE *to, const struct matrix_row *r)
+/* What a day costs is told where there is a volume. */
+static bool is_shown(const struct matrix *m, size_t column)
+{
+    return m->tokens_day > 0 || columns[column].at != offsetof(struct matrix_row, day);
+}
+
+static void show_row(const struct matrix *m, FILE *to, const struct matrix_row *r)
 {
     char name[128], days[32] = "-";
     const char *oldest = NULL, *newest = NULL;
@@ -84,7 +91,8 @@ static void show_row(FILE *to, const struct matrix_row *r)
     (void)snprintf(name, sizeof name, "%s %s", r->provider, r->model);
     (void)fprintf(to, "%-*.*s", NAME_WIDTH, NAME_WIDTH, name);
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
-        show_cell(to, value_at(r, c), &columns[c]);
+        if (is_shown(m, c))
+            show_cell(to, value_at(r, c), &columns[c]);
     (void)fprintf(to, "  %-20s  %s%s%s%s%s%s\n", days, r->hardware ? r->hardware : "",
                   r->hardware ? "; " : "", r->stands_for[0] ? "[" : "", r->stands_for,
                   r->stands_for[0] ? "] " : "", r->when);
@@ -116,7 +124,8 @@ static void show_dates(const struct matrix *m, FILE *to)
             "day its row says; --json has the day and range of each value.\n");
     show_bands(m, to);
     (void)fprintf(to,
-                  "Prompt %.0f and answer %.0f tokens. Own cards: %s. SWE-bench figures are their "
+                  "Prompt %.0f and answer %.0f tokens. Own cards: %s; $/M out lets answers bear "
+                  "all of it. SWE-bench figures are their "
                   "makers' and not comparable.\n",
                   m->isl, m->osl,
                   m->tokens_day > 0
@@ -129,10 +138,11 @@ void matrix_show(const struct matrix *m, FILE *to)
 {
     (void)fprintf(to, "%-*s", NAME_WIDTH, "provider model");
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
-        (void)fprintf(to, "%*s", columns[c].width + 1, columns[c].title);
+        if (is_shown(m, c))
+            (void)fprintf(to, "%*s", columns[c].width + 1, columns[c].title);
     (void)fprintf(to, "  %-22swhen\n", "as of");
     for (size_t i = 0; i < m->count; i++)
-        show_row(to, &m->rows[i]);
+        show_row(m, to, &m->rows[i]);
     show_dates(m, to);
 }
 
