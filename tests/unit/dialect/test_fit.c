@@ -25,6 +25,8 @@ static void tokens_follow_words_numbers_signs_and_scripts(void **state)
         {"", 0},
         {"hello world", 2},             /* the space belongs to the word */
         {"internationalisation", 3},    /* twenty letters */
+        {"quick lazydog", 3},           /* a q and a z: half a token each */
+        {"fox zxXqzj", 2},              /* neither is such a word: too short, mixed case */
         {"2026", 2},                    /* two digits each */
         {"  \n\n  x", 2},               /* a run of blanks is one */
         {"f(a, b);", 6},                /* f ( a , b ); */

@@ -215,7 +215,7 @@ static void tokens_are_near_what_providers_counted(void **state)
     f = tell(&longest, "50,000 tokens and more");
     assert_true(f.p90 <= 0.10); /* fit.c counts on it */
     f = tell(&counted, "count_tokens");
-    assert_true(f.median <= 0.10 && f.tokens_p90 <= 30);
+    assert_true(f.p90 <= 0.10); /* three of them: all */
     f = tell(&claude, "Claude, 100 tokens and more");
     assert_true(f.median <= 0.10);
     f = tell(&short_claude, "Claude, short texts"); /* the frame is half of them */
