@@ -43,6 +43,14 @@ bool span_istarts(struct span s, struct span prefix)
     return s.len >= prefix.len && equal_folded(s.at, prefix.at, prefix.len);
 }
 
+bool span_istarts_any(struct span s, const struct span *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_istarts(s, prefixes[i]))
+            return true;
+    return false;
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -24,6 +24,7 @@ static inline bool span_iis(struct span a, const char *cstr)
 bool span_starts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);
 bool span_istarts(struct span s, struct span prefix);
+bool span_istarts_any(struct span s, const struct span *prefixes, size_t count);
 struct span span_trim(struct span s); /* blanks: SP HT CR LF */
 struct span span_drop(struct span s,
                       size_t n); /* without its first n bytes (all of them when shorter) */

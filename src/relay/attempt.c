@@ -1,13 +1,10 @@
-/* One try at one target: the request in its words, its answer read event by event, judged by our
- * deadlines.
+/* One try at one target: it is asked (attempt_write.c), and its answer is read event by event and
+ * judged by our deadlines.
  *
- * Where the dialects match, bytes pass through: the client's own body (model name aside, and
- * thinking the target would refuse: clean.c) goes out, and each event comes back as it was, while a
- * reader beside it feeds the ledger. Otherwise the
- * same reader feeds the door's writer. Either way only events that carry content move the clock:
- * pings and headers do not (a target that sends nothing but pings is a stalled one). */
-#include "dialect/fit.h"
-#include "relay/capable.h"
+ * Where the dialects match, bytes pass through: each event comes back as it was, while a reader
+ * beside it feeds the ledger. Otherwise the same reader feeds the door's writer. Either way only
+ * events that carry content move the clock: pings and headers do not (a target that sends nothing
+ * but pings is a stalled one). */
 #include "relay/exchange_internal.h"
 
 #define GATHER_MAX ((size_t)32 << 20) /* a whole answer */
@@ -25,173 +22,6 @@ static void on_error(void *ctx, enum err e, enum call_stage stage, const char *w
 const struct call_events attempt_events = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
-/* ---- the request in the target's words ---- */
-
-static bool starts_with_any(struct span name, const struct span *prefixes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (span_istarts(name, prefixes[i]))
-            return true;
-    return false;
-}
-
-/* Of the client's headers only these pass, and only where its dialect is the target's: no
- * credentials, nothing about hops. Values are clean: our own reader refused CR, LF and NUL. */
-bool attempt_forwards_field(struct span name, bool rewritten)
-{
-    static const struct span prefixes[] = {SPAN_INIT("anthropic-"),     SPAN_INIT("openai-beta"),
-                                           SPAN_INIT("x-claude-code-"), SPAN_INIT("x-stainless-"),
-                                           SPAN_INIT("x-app"),          SPAN_INIT("user-agent"),
-                                           SPAN_INIT("traceparent")};
-    if (span_iis(name, "idempotency-key")) /* another body would be another request */
-        return !rewritten;
-    return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
-}
-
-/* A cloud gets what says who asks; Vertex takes beta flags as a field, Bedrock in the body. */
-static bool forwards_to_cloud(const struct cloud *c, struct span name)
-{
-    return span_iis(name, "user-agent") || span_iis(name, "traceparent") ||
-           (c->kind == TARGET_VERTEX && span_iis(name, "anthropic-beta"));
-}
-
-static enum err write_client_fields(struct exchange *x, const struct cloud *cloud, struct buf *to)
-{
-    const struct http_head *head = request_head(x->request);
-    enum err e = ERR_OK;
-    /* also of a request written anew: its beta fields stay */
-    bool own = x->attempt.dialect == x->door;
-    for (size_t i = 0; e == ERR_OK && own && i < head->field_count; i++) {
-        struct span name = head->fields[i].name;
-        if (cloud ? forwards_to_cloud(cloud, name)
-                  : attempt_forwards_field(name, x->attempt.rewritten))
-            e = h1_write_field(to, name, head->fields[i].value);
-    }
-    bool versioned = own && http_field_get(head, "anthropic-version").at;
-    bool claude = x->attempt.dialect->id == DIALECT_ANTHROPIC;
-    if (e == ERR_OK && claude && !versioned && !cloud)
-        e = buf_add_cstr(to, "anthropic-version: 2023-06-01\r\n");
-    return e;
-}
-
-static bool asks_stream(const struct exchange *x)
-{
-    return x->stream && !x->attempt.whole;
-}
-
-static const char *accepts(const struct exchange *x, const struct cloud *cloud)
-{
-    if (cloud)
-        return cloud_accepts(cloud, asks_stream(x));
-    if (!asks_stream(x))
-        return "application/json";
-    return x->attempt.dialect->lines ? "application/x-ndjson" : "text/event-stream";
-}
-
-static enum err write_fields(struct exchange *x)
-{
-    const struct relay_target *target = x->attempt.link->target;
-    struct buf *to = &x->relay->scratch;
-    buf_reset(to);
-    enum err e = buf_printf(
-        to, "content-type: application/json\r\naccept-encoding: identity\r\naccept: %s\r\n",
-        accepts(x, target->cloud));
-    if (e == ERR_OK)
-        e = write_client_fields(x, target->cloud, to);
-    if (e == ERR_OK)
-        e = buf_add(to, target->credentials);
-    if (e == ERR_OK && x->attempt.access.len)
-        e = buf_printf(to, "authorization: Bearer %.*s\r\n", SPAN_FMT(x->attempt.access));
-    if (e == ERR_OK && target->cloud)
-        e = cloud_sign(target->cloud, x->attempt.path, &x->attempt.body, loop_wall(x->relay->loop),
-                       to);
-    if (e == ERR_OK)
-        x->attempt.fields = arena_copy(x->arena, buf_span(to));
-    return e;
-}
-
-enum err exchange_read(struct exchange *x, struct chat_problem *problem)
-{
-    if (x->canonical_read)
-        return ERR_OK;
-    x->canonical = (struct chat_request){.max_tokens = -1, .choices = 1};
-    enum err e = x->door->read_request(x->arena, &x->doc, &x->canonical, problem);
-    x->canonical_read = e == ERR_OK;
-    return e;
-}
-
-static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
-{
-    struct span model = json_unescape(splice_model(x, link), x->arena), betas = SPAN_EMPTY;
-    struct capability cap = capable_of(link->target, model);
-    bool left_out = false;
-    if (link->target->kind == TARGET_BEDROCK)
-        betas = cloud_betas(http_field_get(request_head(x->request), "anthropic-beta"), x->arena,
-                            &left_out);
-    if (left_out)
-        lossy_add(&x->lossy, LOSSY_OTHER);
-    dialect_pass_to_cloud(&x->doc, &cap, betas, &x->attempt.body);
-}
-
-static void pass_body(struct exchange *x, const struct relay_link *link)
-{
-    struct span model = link->model;
-    if (x->door->pass_body && x->door->pass_body(&x->doc, model, &x->attempt.body))
-        return;
-    if (link->target->cloud && cloud_is_claudes(link->target->cloud))
-        pass_to_cloud(x, link);
-    else if (model.len == 0 || span_eq(model, x->model))
-        pieces_add(&x->attempt.body, request_body(x->request));
-    else
-        dialect_replace_model(&x->doc, model, &x->attempt.body);
-}
-
-/* What is to be written: the request, or what of it fits this target. Where the dialects match the
- * target's own word is better than our estimate, and beta headers may stretch its context. */
-static enum err fit_target(struct exchange *x, const struct capability *cap, struct fit *out,
-                           struct chat_problem *problem)
-{
-    const struct chat_request *r = splice_request(x);
-    *out = (struct fit){.request = r};
-    if (x->attempt.dialect == x->door)
-        return ERR_OK;
-    size_t bytes = request_body(x->request).len + x->ledger.text.len;
-    return fit_request(x->arena, r, cap, bytes, out, problem);
-}
-
-static enum err translate_body(struct exchange *x, const struct relay_link *link,
-                               struct chat_problem *problem)
-{
-    enum err e = exchange_read(x, problem);
-    if (e != ERR_OK)
-        return e;
-    struct span model = splice_model(x, link);
-    struct capability cap = capable_of(link->target, json_unescape(model, x->arena));
-    if (splice_known_to_refuse(x, x->attempt.index))
-        cap.prefill = false;
-    int64_t context = room_context(x, x->attempt.index);
-    if (context > 0)
-        cap.context = context;
-    struct fit fit;
-    e = fit_target(x, &cap, &fit, problem);
-    if (e != ERR_OK)
-        return e;
-    struct dialect_body out = {.lossy = fit.lossy};
-    pieces_init(&out.body, x->arena);
-    const struct chat_request *clean = clean_request(x, link->target, fit.request);
-    if (clean != fit.request)
-        lossy_add(&out.lossy, LOSSY_THINKING);
-    x->attempt.whole =
-        x->stream && (cap.no_stream || (cap.whole_tools && dialect_has_tools(clean)));
-    e = x->attempt.dialect->write_request(x->arena, clean, &cap, model, asks_stream(x), &out,
-                                          problem);
-    x->attempt.body = out.body;
-    x->lossy = out.lossy;
-    if (x->splice.active)
-        splice_prepare(x, lossy_has(&out.lossy, LOSSY_PREFILL));
-    return e;
-}
-
 static void observe(void *ctx, const struct chat_event *e);
 
 static void make_reader(struct exchange *x)
@@ -201,7 +31,7 @@ static void make_reader(struct exchange *x)
      * sequence, and the ledger would lack what the client has. */
     bool knows = x->canonical_read && !x->attempt.passthrough;
     struct reader_options o = {.request = knows ? asked : NULL,
-                               .requested_whole = !asks_stream(x),
+                               .requested_whole = !attempt_asks_stream(x),
                                .passes = x->attempt.passthrough};
     x->attempt.reader =
         x->attempt.dialect->reader_new(x->arena, &o, (struct chat_sink){observe, x});
@@ -224,34 +54,12 @@ size_t attempt_line(struct exchange *x, const struct relay_link *link, usec now)
 
 static usec first_deadline(struct exchange *x, usec now)
 {
-    if (asks_stream(x))
+    if (attempt_asks_stream(x))
         return now + x->relay->deadlines.first_token;
     /* A whole answer shows no sign of life until it is done: leave the next target half of what is
      * left. */
     usec left = x->deadline - now;
     return chain_has_other(&x->walk, x->attempt.index, now) ? now + left / 2 : x->deadline;
-}
-
-static bool is_converse(const struct attempt *at)
-{
-    return at->dialect->id == DIALECT_BEDROCK_CONVERSE;
-}
-
-static enum err write_path(struct exchange *x, struct chat_problem *problem)
-{
-    const struct relay_link *link = x->attempt.link;
-    const struct relay_target *target = link->target;
-    if (target->cloud) {
-        struct span model = json_unescape(splice_model(x, link), x->arena);
-        problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
-        return cloud_path(target->cloud, model, is_converse(&x->attempt), asks_stream(x), x->arena,
-                          &x->attempt.path);
-    }
-    struct span query = request_query(x->request);
-    if (x->attempt.dialect == x->door && query.len > 0 && span_find(x->attempt.path, '?') < 0)
-        x->attempt.path =
-            arena_printf(x->arena, "%.*s?%.*s", SPAN_FMT(x->attempt.path), SPAN_FMT(query));
-    return ERR_OK;
 }
 
 /* What an earlier attempt said was never given to the client. */
@@ -296,57 +104,6 @@ void attempt_open(struct exchange *x, size_t link_index, usec now)
     x->lossy = (struct lossy){0};
 }
 
-#define FIELDS_TOO_LARGE SPAN("The request's headers are too large to pass on.")
-
-/* Its fields are written when the token is there. */
-static bool needs_token(const struct relay_target *target)
-{
-    return target->cloud && target->cloud->token;
-}
-
-static bool lacks_something(struct exchange *x, const struct relay_link *link)
-{
-    return link->target->probed_count > 0 &&
-           capable_narrows(link->target, json_unescape(splice_model(x, link), x->arena),
-                           x->attempt.dialect->id == DIALECT_ANTHROPIC);
-}
-
-/* Tools that are refused or never called: another target does better, while there is one. */
-static enum err check_tools(struct exchange *x, struct chat_problem *problem)
-{
-    const struct relay_link *link = x->attempt.link;
-    usec now = loop_now(x->relay->loop);
-    if (link->target->probed_count == 0 || !speech_capable(x, link).no_tools ||
-        !chain_has_other(&x->walk, x->attempt.index, now))
-        return ERR_OK;
-    enum err e = exchange_read(x, problem);
-    if (e != ERR_OK || !x->canonical.tools || x->canonical.tool_choice == CHAT_CHOICE_NONE)
-        return e;
-    problem->text = SPAN("A probe found that this model calls no tools.");
-    return ERR_UNSUPPORTED;
-}
-
-enum err attempt_write(struct exchange *x, struct chat_problem *problem)
-{
-    const struct relay_link *link = x->attempt.link;
-    enum err e = check_tools(x, problem);
-    if (e != ERR_OK)
-        return e;
-    x->attempt.rewritten =
-        !x->attempt.passthrough || clean_needed(x, link->target) || lacks_something(x, link);
-    if (x->attempt.rewritten)
-        e = translate_body(x, link, problem);
-    else
-        pass_body(x, link);
-    if (e == ERR_OK)
-        e = write_path(x, problem);
-    if (e == ERR_OK && !needs_token(link->target)) {
-        problem->text = FIELDS_TOO_LARGE;
-        e = write_fields(x);
-    }
-    return e;
-}
-
 void attempt_call(struct exchange *x, struct attempt *at, const struct call_events *events)
 {
     struct call_request req = {.method = SPAN("POST"),
@@ -368,13 +125,13 @@ static enum err start(struct exchange *x)
 {
     struct attempt *at = &x->attempt;
     const struct relay_target *target = at->link->target;
-    if (needs_token(target)) {
+    if (attempt_needs_token(target)) {
         struct span token;
         at->token = (struct token_wait){.done = on_token, .ctx = x};
         if (access_token_get(target->cloud->token, &at->token, &token) != ERR_OK)
             return ERR_OK;
         at->access = arena_copy(x->arena, token);
-        enum err e = write_fields(x);
+        enum err e = attempt_write_fields(x);
         if (e != ERR_OK)
             return e;
     }
@@ -428,7 +185,7 @@ void attempt_begin(struct exchange *x, size_t link_index)
     x->attempt.deadline = first_deadline(x, now);
     x->attempt.hedge_at = hedge_time(x, now);
     if (start(x) != ERR_OK) {
-        problem.text = FIELDS_TOO_LARGE;
+        problem.text = ATTEMPT_FIELDS_TOO_LARGE;
         exchange_attempt_unfit(x, link_index, &problem);
         return;
     }
@@ -522,7 +279,7 @@ static void on_token(void *ctx, enum err e, const char *why)
 {
     struct exchange *x = ctx;
     struct attempt *at = &x->attempt;
-    struct chat_problem problem = {.text = FIELDS_TOO_LARGE};
+    struct chat_problem problem = {.text = ATTEMPT_FIELDS_TOO_LARGE};
     if (e == ERR_OK) {
         if (start(x) != ERR_OK)
             exchange_attempt_unfit(x, at->index, &problem);
@@ -693,7 +450,7 @@ static bool relays_field(struct span name)
                                            SPAN_INIT("x-ratelimit-"),   SPAN_INIT("retry-after"),
                                            SPAN_INIT("x-should-retry"), SPAN_INIT("traceresponse"),
                                            SPAN_INIT("cf-ray"),         SPAN_INIT("x-amzn-")};
-    return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
+    return span_istarts_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
 size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
@@ -738,12 +495,12 @@ static void on_head(void *ctx, const struct http_head *head)
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     if (at->streaming && cloud_frames(at->link->target->cloud)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(at->frames, is_converse(at), ATTEMPT_EVENT_MAX);
+        cloud_stream_init(at->frames, attempt_is_converse(at), ATTEMPT_EVENT_MAX);
     }
-    if (asks_stream(x) ? !at->streaming : !json)
+    if (attempt_asks_stream(x) ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
-             asks_stream(x) ? "a stream was asked for, and the 200 is none"
-                            : "an answer was asked for, and the 200 is not JSON");
+             attempt_asks_stream(x) ? "a stream was asked for, and the 200 is none"
+                                    : "an answer was asked for, and the 200 is not JSON");
     else if (at->streaming && !x->holding && !x->head_sent)
         answer_stream_begin(x);
 }

@@ -232,9 +232,25 @@ bool attempt_overdue(struct exchange *x,
 usec attempt_next_check(const struct exchange *x);
 void attempt_resume(struct exchange *x); /* the client reads again: so do we */
 
+/* attempt_write.c */
+#define ATTEMPT_FIELDS_TOO_LARGE SPAN("The request's headers are too large to pass on.")
+MUST_USE enum err attempt_write(struct exchange *x, struct chat_problem *problem);
+/* Of attempt_write, where the target needs a token: once it is there. ERR_LIMIT: too large. */
+MUST_USE enum err attempt_write_fields(struct exchange *x);
+/* Of the target; a client that streams may be given a whole answer as a stream. */
+bool attempt_asks_stream(const struct exchange *x);
+/* Its fields are written when the token is there. */
+static inline bool attempt_needs_token(const struct relay_target *target)
+{
+    return target->cloud && target->cloud->token;
+}
+static inline bool attempt_is_converse(const struct attempt *at)
+{
+    return at->dialect->id == DIALECT_BEDROCK_CONVERSE;
+}
+
 /* For rival.c: the parts of an attempt that it begins and hears by itself. */
 void attempt_open(struct exchange *x, size_t link, usec now); /* x->attempt anew, with its line */
-MUST_USE enum err attempt_write(struct exchange *x, struct chat_problem *problem);
 void attempt_call(struct exchange *x, struct attempt *at, const struct call_events *events);
 void attempt_head(struct exchange *x, struct attempt *at, const struct http_head *head);
 void attempt_adopted(struct exchange *x, struct span heard); /* x->attempt has a past */
