@@ -174,7 +174,8 @@ static void vllm_memory(struct deploy *d)
          "share of each card the plan counts with; said because the default has changed before");
     double most = floor(fmax(fmax(d->plan.m.most_sequences, p->sequences), 1));
     flag(d, "--max-num-seqs", number(d, fmin(most, 256)),
-         "conversations that fit by the plan; more would be preempted");
+         most > 256 ? "answers at once; by the plan more fit, and each would be slower"
+                    : "conversations that fit by the plan; more would be preempted");
     if (strcmp(p->kv->id, "fp16") != 0)
         flag(d, "--kv-cache-dtype", p->kv->id, "the plan's cache format");
     if (p->eager)
@@ -195,6 +196,8 @@ static void vllm_split(struct deploy *d)
         flag(d, "--pipeline-parallel-size", number(d, p->pp),
              d->hosts > 1 ? "one stage a host: between hosts only activations travel"
                           : "stages of layers");
+    if (d->ray)
+        flag(d, "--distributed-executor-backend", "ray", "Ray starts the ranks on every host");
 }
 
 /* Parser names are plain words; anything else ("nano_v3 (plugin)") needs hands. */

@@ -70,7 +70,7 @@ static void shell_line(const struct deploy *d, uint32_t rank, struct buf *out)
             shell_word(out, d->flags[i].value);
     }
     deploy_put(out, " \\\n    --host %s", d->hosts > 1 ? "0.0.0.0" : "127.0.0.1");
-    if (d->hosts > 1)
+    if (d->hosts > 1 && !d->ray)
         deploy_put(out, " \\\n    --nnodes %u --node-rank %u --master-addr \"$MASTER\"%s", d->hosts,
                    rank, rank ? " --headless" : "");
     deploy_put(out, "\n");
@@ -82,6 +82,8 @@ void deploy_command(const struct deploy *d, struct buf *out)
     deploy_head(d, out);
     whys(d, out);
     deploy_put(out, "# HF_TOKEN in the environment opens gated repositories.\nset -eu\n");
+    if (deploy_is_vllm(d))
+        deploy_put(out, "export VLLM_NO_USAGE_STATS=1 # vLLM reports home by default\n");
     if (d->hosts == 1) {
         shell_line(d, 0, out);
         return;
@@ -93,7 +95,10 @@ void deploy_command(const struct deploy *d, struct buf *out)
                d->hosts - 1);
     for (uint32_t rank = 0; rank < d->hosts; rank++) {
         deploy_put(out, "%u)\n", rank);
-        shell_line(d, rank, out);
+        if (d->ray)
+            deploy_ray_shell(d, rank, out);
+        if (!d->ray || rank == 0)
+            shell_line(d, rank, out);
         deploy_put(out, ";;\n");
     }
     deploy_put(out, "*) echo \"no rank $RANK\" >&2; exit 64 ;;\nesac\n");
@@ -172,7 +177,7 @@ void deploy_systemd(const struct deploy *d, struct buf *out)
                     "EnvironmentFile=-/etc/hotspare/engine.env\n"
                     "Environment=HOME=/var/lib/hotspare-engine HF_HOME=/var/cache/hotspare-engine "
                     "VLLM_CACHE_ROOT=/var/cache/hotspare-engine/vllm "
-                    "LLAMA_CACHE=/var/cache/hotspare-engine/llama.cpp\n"
+                    "LLAMA_CACHE=/var/cache/hotspare-engine/llama.cpp VLLM_NO_USAGE_STATS=1\n"
                     "LimitMEMLOCK=infinity\nLimitNOFILE=65536\n");
     deploy_put(out, "%s", hardening);
     devices(d, out);
@@ -254,6 +259,7 @@ void deploy_compose(const struct deploy *d, struct buf *out)
     deploy_put(out, "    environment:\n      - HF_TOKEN # its name only: from the shell, for gated "
                     "repositories\n      - HF_HOME=/cache/huggingface\n"
                     "      - VLLM_CACHE_ROOT=/cache/vllm\n      - LLAMA_CACHE=/cache/llama.cpp\n"
+                    "      - VLLM_NO_USAGE_STATS=1 # vLLM reports home by default\n"
                     "    volumes:\n      - cache:/cache # weights and compiled kernels survive\n");
     if (d->file) {
         deploy_put(out, "      - type: bind\n        source: ");
