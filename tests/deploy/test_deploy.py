@@ -213,7 +213,7 @@ with claim("ray_comes_first_then_every_card_then_vllm"):
     expect_true(said[2].startswith("vllm serve moonshotai/Kimi-K3 --served-model-name") and "--distributed-executor-backend ray" in said[2], f"{said}")
     said = run_shell(script, stand_ins(os.path.join(FOLDER, "bin-rank")), RANK="2", MASTER="10.0.0.1")
     expect(said, ["ray start --address 10.0.0.1:6379 --disable-usage-stats --block"], "a worker")
-    pods = [re.sub(r"^ +", "", one, flags=re.M) for one in re.findall(r"- \|.*\n((?: {8,}(?!- |env:).*\n)+)", ray)]
+    pods = [re.sub(r"^ +", "", body, flags=re.M) for _, body in re.findall(r"^( *)- \|.*\n((?:\1  .*\n)+)", ray, flags=re.M)]
     expect(len(pods), 2, "commands of pods")
     said = run_shell(pods[0], stand_ins(os.path.join(FOLDER, "bin-head")), "vllm", "o/n", "--x", "a b", KUBERAY_GEN_RAY_START_CMD="ray start --head --block")
     expect(sorted(said), ["ray start --head --block", "vllm serve o/n --x a b", "waiting for 32 cards"], "the head")

@@ -25,7 +25,7 @@ void deploy_ray_args(const struct deploy *d, int in, bool worker, deploy_flags_f
 {
     if (worker) {
         deploy_put(out,
-                   "%*s- |\n%*s  ulimit -n 65536 || :\n"
+                   "%*s- |\n%*s  ulimit -n 65536 2>/dev/null || :\n"
                    "%*s  eval \"exec $KUBERAY_GEN_RAY_START_CMD\"\n",
                    in, "", in, "", in, "");
         return;
@@ -34,7 +34,7 @@ void deploy_ray_args(const struct deploy *d, int in, bool worker, deploy_flags_f
     (void)snprintf(deep, sizeof deep, "%*s", in + 2, "");
     deploy_put(out,
                "%*s- | # Ray first; when every host has brought its cards, vLLM with what follows\n"
-               "%sulimit -n 65536 || :\n%seval \"$KUBERAY_GEN_RAY_START_CMD\" &\n",
+               "%sulimit -n 65536 2>/dev/null || :\n%seval \"$KUBERAY_GEN_RAY_START_CMD\" &\n",
                in, "", deep, deep);
     wait_for_cards(d, deep, out);
     deploy_put(out, "%sexec vllm serve \"$@\"\n%*s- vllm\n", deep, in, "");
