@@ -104,7 +104,7 @@ if CHECK:
         expect((p.returncode, p.stdout + p.stderr), (0, ""), "check")
 
     with claim("the_readers_refuse_what_is_wrong"):
-        for name, old, new in (("compose", "shm_size:", "shmsize:"), ("kubernetes", "startupProbe:", "startProbe:"),
+        for name, old, new in (("compose", "healthcheck:", "healthchek:"), ("kubernetes", "startupProbe:", "startProbe:"),
                                ("kubernetes", "maxUnavailable: 1", "maxUnavailable: [1]")):
             spoilt = os.path.join(FOLDER, FORMATS[name])
             text = read(paths(name)[0])
@@ -219,6 +219,28 @@ with claim("ray_comes_first_then_every_card_then_vllm"):
     expect(sorted(said), ["ray start --head --block", "vllm serve o/n --x a b", "waiting for 32 cards"], "the head")
     said = run_shell(pods[1], stand_ins(os.path.join(FOLDER, "bin-worker")), KUBERAY_GEN_RAY_START_CMD="ray start --address=x:6379 --block")
     expect(said, ["ray start --address=x:6379 --block"], "a worker's pod")
+
+with claim("a_chat_template_is_named_where_it_is_and_only_where_it_counts"):
+    own = deploy("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "8192")
+    expect_true(own.returncode == 0 and '"mistral"' in own.stdout and "chat-template" not in own.stdout, "Mistral's own format knows no template")
+    quantized = deploy("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "8192", "--quant", "awq", "--format", "compose")
+    for words in ('"--tokenizer-mode"\n', '"--config-format"\n', '"--load-format"\n', '"/vllm-workspace/examples/tool_chat_template_mistral_parallel.jinja"'):
+        expect_true(words in quantized.stdout, f"{words}: {quantized}")
+    for file_format in ("systemd", "command"):
+        p = deploy("llama-3.1-8b-instruct", "--gpu", "RTX 4090", "--context", "8192", "--format", file_format)
+        expect_true(p.returncode == 0 and "/etc/hotspare/tool_chat_template_llama3.1_json.jinja" in p.stdout and "vllm-workspace" not in p.stdout
+                    and "Before the first start: put examples/tool_chat" in p.stdout, f"{p}")
+
+with claim("conversations_are_counted_at_their_usual_length"):
+    p = deploy("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "16384", "--isl", "1024", "--osl", "512", "--format", "command")
+    tokens, most = int(re.search(r"\((\d+) tokens\)", p.stderr).group(1)), int(re.search(r"--max-num-seqs '(\d+)'", p.stdout).group(1))
+    expect(most, tokens // 1536, p.stderr)
+
+with claim("llama_cpp_on_a_processor_gets_nothing_of_cards_or_of_vllm"):
+    p = deploy("qwen3-8b", "--cpu", "--engine", "llama.cpp", "--quant", "Q4_K_M", "--ram", "32", "--format", "compose")
+    expect_true(p.returncode == 0 and "no card: all in host memory" in p.stdout, f"{p}")
+    for word in ("VLLM", "HF_HOME", "shm", "nvidia", "0x "):
+        expect_true(word not in p.stdout, f"{word} is in it")
 
 with claim("a_forbidden_use_is_refused_and_writes_nothing"):
     out = os.path.join(FOLDER, "forbidden")

@@ -7,6 +7,9 @@
 #define DEPLOY_FLAGS_MAX 40u
 #define DEPLOY_VLLM_VERSION "0.29.0" /* newest whose flags the facts were checked against */
 
+#define DEPLOY_IMAGE_TEMPLATES "/vllm-workspace/examples/" /* in vLLM's image */
+#define DEPLOY_HOST_TEMPLATES "/etc/hotspare/"             /* outside of it */
+
 struct deploy_flag {
     const char *name;  /* "--max-model-len"; NULL: the positional model */
     const char *value; /* NULL: a switch */
@@ -27,8 +30,9 @@ struct deploy {
     const char *note;   /* something about `model` a person has to check; "" */
     const char *name;   /* the model's name in requests */
     const char *folder; /* of the file */
-    uint32_t hosts;     /* machines it takes */
-    bool ray;           /* several hosts, and Ray starts the ranks */
+    const char *chat_template; /* the name of the one vLLM needs; NULL: none */
+    uint32_t hosts;            /* machines it takes */
+    bool ray;                  /* several hosts, and Ray starts the ranks */
     uint32_t port;
 };
 

@@ -133,7 +133,7 @@ static void resources(const struct deploy *d, int in, struct buf *out)
 
 static void storage(const struct deploy *d, int in, struct buf *out)
 {
-    bool shm = d->plan.d.gpu != NULL;
+    bool shm = deploy_is_vllm(d);
     deploy_put(out,
                "%*s  securityContext: {allowPrivilegeEscalation: false}\n"
                "%*s  volumeMounts:\n%*s  - {name: cache, mountPath: /cache}\n",
@@ -156,6 +156,11 @@ static void engine_pod(const struct deploy *d, int in, bool worker, struct buf *
     const char *resource = gpu_resource(d);
     deploy_put(out, "%*sautomountServiceAccountToken: false\n%*senableServiceLinks: false\n", in,
                "", in, "");
+    if (resource)
+        deploy_put(out,
+                   "%*stolerations: [{key: %s, operator: Exists}] # hosts with cards are often "
+                   "tainted so\n",
+                   in, "", resource);
     if (d->ray && !worker)
         deploy_put(out, "%*srestartPolicy: Always # a lost rank ends vLLM; both start anew\n", in,
                    "");
