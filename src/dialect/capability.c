@@ -251,14 +251,18 @@ enum openai_flag {
     STOPS = 8, /* takes stop although it reasons */
     HEARS = 16,
     RESPONSES = 32, /* not answered by /chat/completions */
+    TOOLS = 128,    /* ... with tools, unless effort is none */
     TEXT = 64,      /* legacy: answered by /completions alone (OpenAI, "Deprecations") */
 };
 /* Sources of RESPONSES, read 2026-11-26. OpenAI's API description (the Python SDK's ResponsesModel)
  * names o1-pro, o3-pro, both deep-research, gpt-5-pro, gpt-5-codex, gpt-5.1-codex-max and
- * gpt-5.5-pro for /responses alone. For gpt-5.1-codex-mini, gpt-5.2-codex and gpt-5.3-codex it is
- * what a gateway documents (Neon, OpenAI Responses API). Unconfirmed: codex-mini, gpt-5.2-pro and
- * gpt-5.1-codex, which OpenAI's list has among the chat models, and gpt-5.4-pro, for which no page
- * was found. */
+ * gpt-5.5-pro for /responses alone. Of the others public issues tell: codex-mini
+ * (BeehiveInnovations/ pal-mcp-server 140), gpt-5.1-codex (langgenius/dify-plugin-sdks 264),
+ * gpt-5.3-codex (egoist/ chatwise-releases 1256); what gateways document: gpt-5.1-codex-mini,
+ * gpt-5.2-codex (Neon), gpt-5.2-pro (CometAPI); and one client's release note: gpt-5.4-pro. TOOLS:
+ * gpt-5.4 (openai/openai-openapi 541), gpt-5.4-mini (dotnet/extensions 7407; without effort they
+ * pass: openclaw/openclaw 76727), gpt-5.6, which reasons unless told not to (BerriAI/litellm
+ * 34569). Presumed of gpt-5.4-nano, gpt-5.5 and what comes after. */
 #define NONE_HIGH (BIT(EFFORT_NONE) | LOW_HIGH)
 #define NONE_XHIGH (NONE_HIGH | BIT(EFFORT_XHIGH))
 #define MODERN (REASONS | VISION | STRUCTURED)
@@ -301,17 +305,17 @@ static const struct openai_row {
      128000, 400000},
     {"gpt-5-2-chat", MODERN, BIT(EFFORT_MEDIUM), 16384, 128000},
     {"gpt-5-3", MODERN, NONE_XHIGH, 128000, 400000},
-    {"gpt-5-4", MODERN, NONE_XHIGH, 128000, 1050000},
-    {"gpt-5-4-mini", MODERN, NONE_XHIGH, 128000, 400000},
-    {"gpt-5-4-nano", MODERN, NONE_XHIGH, 128000, 400000},
+    {"gpt-5-4", MODERN | TOOLS, NONE_XHIGH, 128000, 1050000},
+    {"gpt-5-4-mini", MODERN | TOOLS, NONE_XHIGH, 128000, 400000},
+    {"gpt-5-4-nano", MODERN | TOOLS, NONE_XHIGH, 128000, 400000},
     {"gpt-5-4-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH),
      128000, 1050000},
-    {"gpt-5-5", MODERN, NONE_XHIGH, 128000, 1000000},
+    {"gpt-5-5", MODERN | TOOLS, NONE_XHIGH, 128000, 1000000},
     {"gpt-5-5-pro", MODERN | RESPONSES, BIT(EFFORT_MEDIUM) | BIT(EFFORT_HIGH) | BIT(EFFORT_XHIGH),
      128000, 1000000},
-    {"gpt-5-6", MODERN, NONE_XHIGH, 128000, 1050000},
-    {"gpt-6", MODERN, NONE_XHIGH, 128000, 1050000},
-    {"", MODERN, LOW_HIGH, 0, 0}, /* newer than this table */
+    {"gpt-5-6", MODERN | TOOLS, NONE_XHIGH, 128000, 1050000},
+    {"gpt-6", MODERN | TOOLS, NONE_XHIGH, 128000, 1050000},
+    {"", MODERN | TOOLS, LOW_HIGH, 0, 0}, /* newer than this table */
 };
 
 /* From GPT-5 on ("Function calling", custom tools; 2026-10); its chat models take no tools at all.
@@ -336,6 +340,7 @@ static struct capability openai_preset(const struct name *n)
     bool reasons = row->flags & REASONS;
     return (struct capability){
         .responses_only = row->flags & RESPONSES,
+        .tools_by_responses = row->flags & TOOLS,
         .text_completions = row->flags & TEXT,
         .max_completion_tokens = true,
         .developer_role = reasons,

@@ -45,6 +45,7 @@ enum effort effort_fit(uint32_t efforts, enum effort wanted);
 struct capability {
     /* OpenAI-chat side */
     bool responses_only;        /* answered by /responses, not by /chat/completions */
+    bool tools_by_responses;    /* tools are refused by /chat/completions, unless effort is none */
     bool text_completions;      /* answered by /completions, too, or alone */
     bool max_completion_tokens; /* says max_completion_tokens instead of max_tokens */
     bool developer_role;        /* system texts go as role developer */

@@ -459,10 +459,23 @@ bool oc_fit_effort(struct oc_writing *c, enum effort *out)
     return true;
 }
 
+/* Sooner without reasoning than not at all: such a model takes tools here with effort none alone.
+ */
+static bool gives_up_effort(struct oc_writing *c)
+{
+    bool can = c->cap->reasoning_effort && (c->cap->efforts & BIT(EFFORT_NONE));
+    if (!c->cap->tools_by_responses || !c->r->tools || !can)
+        return false;
+    struct oc_effort e = oc_effort_of(c->r);
+    if (e.any && !e.off)
+        lossy(c, LOSSY_EFFORT);
+    return true;
+}
+
 static void put_effort(struct oc_writing *c)
 {
-    enum effort fits;
-    if (!oc_fit_effort(c, &fits))
+    enum effort fits = EFFORT_NONE;
+    if (!gives_up_effort(c) && !oc_fit_effort(c, &fits))
         return;
     jw_key(&c->w, "reasoning_effort");
     jw_cstr(&c->w, effort_name(fits));

@@ -177,3 +177,53 @@ enum err eventstream_next(struct eventstream *s, struct span in, size_t *out_use
     *out_used = in.len - rest.len;
     return e == ERR_OK || e == ERR_AGAIN ? e : fail(s, e);
 }
+
+/* ---- writing ---- */
+
+static enum err put_u32(struct buf *to, size_t n)
+{
+    char bytes[] = {(char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n};
+    return buf_add(to, (struct span){bytes, sizeof bytes});
+}
+
+/* Of all from `from` on. */
+static enum err put_crc(struct buf *to, size_t from)
+{
+    return put_u32(to, crc32_z(0, (const uint8_t *)to->at + from, to->len - from));
+}
+
+#define STRING_HEAD ((size_t)4) /* length of the name, type, length of the value */
+
+static enum err put_string(struct buf *to, struct span name, struct span value)
+{
+    assert(name.len <= UINT8_MAX && value.len <= UINT8_MAX);
+    char head[] = {(char)name.len}, type[] = {HEADER_STRING, 0, (char)value.len};
+    enum err e = buf_add(to, (struct span){head, sizeof head});
+    if (e == ERR_OK)
+        e = buf_add(to, name);
+    if (e == ERR_OK)
+        e = buf_add(to, (struct span){type, sizeof type});
+    return e == ERR_OK ? buf_add(to, value) : e;
+}
+
+enum err eventstream_write(struct buf *to, const char *kind, const char *name, struct span payload)
+{
+    bool event = strcmp(kind, "event") == 0;
+    struct span fields[][2] = {
+        {event ? SPAN(":event-type") : SPAN(":exception-type"), span_from(name)},
+        {SPAN(":content-type"), SPAN("application/json")},
+        {SPAN(":message-type"), span_from(kind)}};
+    size_t from = to->len, headers = 0;
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        headers += STRING_HEAD + fields[i][0].len + fields[i][1].len;
+    enum err e = put_u32(to, PRELUDE + headers + payload.len + TRAILER);
+    if (e == ERR_OK)
+        e = put_u32(to, headers);
+    if (e == ERR_OK)
+        e = put_crc(to, from);
+    for (size_t i = 0; e == ERR_OK && i < ARRAY_LEN(fields); i++)
+        e = put_string(to, fields[i][0], fields[i][1]);
+    if (e == ERR_OK)
+        e = buf_add(to, payload);
+    return e == ERR_OK ? put_crc(to, from) : e;
+}

@@ -1,6 +1,7 @@
 #pragma once
-/* Reader of application/vnd.amazon.eventstream, the binary framing in which AWS streams answers:
- * length-prefixed messages with typed headers and two CRC-32s. Pure, fed, resumes at any byte.
+/* Reader and writer of application/vnd.amazon.eventstream, the binary framing in which AWS streams
+ * answers: length-prefixed messages with typed headers and two CRC-32s. Pure, fed, resumes at any
+ * byte.
  *
  * Knows nothing of what the messages are about: that is the business of who reads their payload.
  * Source: AWS, "Event stream encoding" (smithy.io/2.0/aws/amazon-eventstream.html). */
@@ -32,6 +33,10 @@ void eventstream_deinit(struct eventstream *s);
  * After a failure every call fails: where the next message begins is not known any more. */
 MUST_USE enum err eventstream_next(struct eventstream *s, struct span in, size_t *out_used,
                                    struct eventstream_message *out_message);
+
+/* Writes one whole message; kind: "event" or "exception", name: of that. ERR_LIMIT from `to`. */
+MUST_USE enum err eventstream_write(struct buf *to, const char *kind, const char *name,
+                                    struct span payload);
 
 /* True when bytes of an unfinished message are held: at EOF the stream was cut inside one. */
 bool eventstream_pending(const struct eventstream *s);

@@ -120,14 +120,9 @@ enum err exchange_read(struct exchange *x, struct chat_problem *problem)
     return e;
 }
 
-static struct span asked_model(const struct exchange *x, const struct relay_link *link)
-{
-    return link->model.len ? link->model : x->model;
-}
-
 static void pass_to_cloud(struct exchange *x, const struct relay_link *link)
 {
-    struct span model = json_unescape(asked_model(x, link), x->arena), betas = SPAN_EMPTY;
+    struct span model = json_unescape(splice_model(x, link), x->arena), betas = SPAN_EMPTY;
     struct capability cap = capable_of(link->target, model);
     bool left_out = false;
     if (link->target->kind == TARGET_BEDROCK)
@@ -170,12 +165,13 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     enum err e = exchange_read(x, problem);
     if (e != ERR_OK)
         return e;
-    struct span model = asked_model(x, link);
+    struct span model = splice_model(x, link);
     struct capability cap = capable_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
-    if (link->target->context > 0)
-        cap.context = link->target->context;
+    int64_t context = room_context(x, x->attempt.index);
+    if (context > 0)
+        cap.context = context;
     struct fit fit;
     e = fit_target(x, &cap, &fit, problem);
     if (e != ERR_OK)
@@ -246,7 +242,7 @@ static enum err write_path(struct exchange *x, struct chat_problem *problem)
     const struct relay_link *link = x->attempt.link;
     const struct relay_target *target = link->target;
     if (target->cloud) {
-        struct span model = json_unescape(asked_model(x, link), x->arena);
+        struct span model = json_unescape(splice_model(x, link), x->arena);
         problem->text = SPAN("This cloud target takes Claude models only: name one in the chain.");
         return cloud_path(target->cloud, model, is_converse(&x->attempt), asks_stream(x), x->arena,
                           &x->attempt.path);
@@ -272,59 +268,16 @@ static void forget_answer(struct exchange *x)
     x->seen_usage_key = CHAT_UNSET;
 }
 
-static struct capability capable_there(const struct exchange *x, const struct relay_link *link)
-{
-    return capable_of(link->target, json_unescape(asked_model(x, link), x->arena));
-}
-
-/* Its model answers nothing else; or a context is to be set, which only Ollama's own format can.
- * The table of models is asked only where it decides. */
-static bool must_speak(const struct exchange *x, const struct relay_link *link, enum dialect_id id)
-{
-    if (id == DIALECT_OPENAI_RESPONSES)
-        return capable_there(x, link).responses_only;
-    if (id == DIALECT_BEDROCK_CONVERSE)
-        return capable_there(x, link).converse;
-    return id == DIALECT_OLLAMA && link->target->context > 0;
-}
-
-/* Text completions pass as they came or not at all: what is written anew is a chat. */
-static bool may_pass(const struct exchange *x, const struct relay_link *link)
-{
-    return x->door->id != DIALECT_COMPLETIONS ||
-           (!x->splice.active && capable_there(x, link).text_completions);
-}
-
-/* Of the formats its target speaks: the only one its model answers; or the client's own, so that
- * bytes can pass. */
-static struct relay_speech choose_speech(struct exchange *x, const struct relay_link *link)
-{
-    const struct relay_target *target = link->target;
-    struct relay_speech first = {target->dialect, target->path};
-    if (target->also_count == 0)
-        return first;
-    for (size_t i = 0; i < target->also_count; i++)
-        if (must_speak(x, link, target->also[i].dialect->id))
-            return target->also[i];
-    if (first.dialect == x->door && !x->splice.active)
-        return first;
-    for (size_t i = 0; i < target->also_count; i++)
-        if (target->also[i].dialect == x->door && may_pass(x, link))
-            return target->also[i];
-    const struct relay_speech *last = &target->also[target->also_count - 1];
-    return last->dialect->id == DIALECT_OLLAMA ? *last : first; /* what no client needs to see */
-}
-
 /* One that was found not to stream is asked for the whole answer: no bytes can pass. */
 static bool is_asked_whole(struct exchange *x, const struct relay_link *link)
 {
-    return x->stream && link->target->probed_count > 0 && capable_there(x, link).no_stream;
+    return x->stream && link->target->probed_count > 0 && speech_capable(x, link).no_stream;
 }
 
 void attempt_open(struct exchange *x, size_t link_index, usec now)
 {
     const struct relay_link *link = &x->route->links[link_index];
-    struct relay_speech speech = choose_speech(x, link);
+    struct relay_speech speech = speech_choose(x, link);
     bool whole = is_asked_whole(x, link);
     x->attempt =
         (struct attempt){.link = link,
@@ -354,7 +307,7 @@ static bool needs_token(const struct relay_target *target)
 static bool lacks_something(struct exchange *x, const struct relay_link *link)
 {
     return link->target->probed_count > 0 &&
-           capable_narrows(link->target, json_unescape(asked_model(x, link), x->arena),
+           capable_narrows(link->target, json_unescape(splice_model(x, link), x->arena),
                            x->attempt.dialect->id == DIALECT_ANTHROPIC);
 }
 
@@ -363,7 +316,7 @@ static enum err check_tools(struct exchange *x, struct chat_problem *problem)
 {
     const struct relay_link *link = x->attempt.link;
     usec now = loop_now(x->relay->loop);
-    if (link->target->probed_count == 0 || !capable_there(x, link).no_tools ||
+    if (link->target->probed_count == 0 || !speech_capable(x, link).no_tools ||
         !chain_has_other(&x->walk, x->attempt.index, now))
         return ERR_OK;
     enum err e = exchange_read(x, problem);
@@ -743,12 +696,6 @@ static bool relays_field(struct span name)
     return starts_with_any(name, prefixes, ARRAY_LEN(prefixes));
 }
 
-/* Bedrock's streams are AWS's frames. */
-static bool comes_framed(const struct relay_target *target)
-{
-    return target->cloud && target->cloud->kind == TARGET_BEDROCK;
-}
-
 size_t attempt_keep_fields(struct arena *a, const struct http_head *head,
                            const struct http_field **out)
 {
@@ -772,9 +719,9 @@ void attempt_head(struct exchange *x, struct attempt *at, const struct http_head
     at->status = head->status;
     at->reply_field_count = attempt_keep_fields(x->arena, head, &at->reply_fields);
     at->content_type = arena_copy(x->arena, http_field_get(head, "content-type"));
-    const char *type = comes_framed(at->link->target) ? "application/vnd.amazon.eventstream"
-                       : at->dialect->lines           ? "application/x-ndjson"
-                                                      : "text/event-stream";
+    const char *type = cloud_frames(at->link->target->cloud) ? "application/vnd.amazon.eventstream"
+                       : at->dialect->lines                  ? "application/x-ndjson"
+                                                             : "text/event-stream";
     bool events = span_istarts(at->content_type, span_from(type));
     at->streaming = head->status >= 200 && head->status <= 299 && events && x->stream;
 }
@@ -789,7 +736,7 @@ static void on_head(void *ctx, const struct http_head *head)
     if (head->status < 200 || head->status > 299)
         return; /* an error body follows */
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
-    if (at->streaming && comes_framed(at->link->target)) {
+    if (at->streaming && cloud_frames(at->link->target->cloud)) {
         at->frames = arena_new(x->arena, struct cloud_stream);
         cloud_stream_init(at->frames, is_converse(at), ATTEMPT_EVENT_MAX);
     }

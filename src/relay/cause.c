@@ -56,6 +56,9 @@ static const struct cause_facts facts[CAUSE_COUNT] = {
     /* The reaction counts where no cleaned repeat is possible. What one cannot mend the caller
      * hears in the original words: Claude Code drops its thinking by itself when it reads them. */
     [CAUSE_NOT_READY] = {.name = "not_ready", .repeat_here = true},
+    [CAUSE_OTHER_FORMAT] = {.name = "other_format",
+                            .advice = "this target does not answer the model in this format: give "
+                                      "it another with targets.*.api, or take api out"},
     [CAUSE_THINKING_REFUSED] = {.name = "thinking_refused", .reaction = REACT_ELSEWHERE_ONCE},
 };
 
@@ -66,6 +69,7 @@ const struct cause_facts *cause_facts(enum cause c)
 }
 
 #define THINKING_MISSED "message must start with a thinking block"
+#define TOOLS_WITH_EFFORT "Function tools with reasoning_effort are not supported"
 #define THINKING_UNWANTED "message in the final position cannot contain `thinking`"
 
 enum head_test { HEAD_ANY, HEAD_NO_RETRY /* x-should-retry: false */, HEAD_HTML };
@@ -98,6 +102,7 @@ static const struct row rows[] = {
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "maximum context length", HEAD_ANY}, /* vLLM, OpenAI,
                                                                    DeepSeek, OpenRouter, Mistral */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "longer than the maximum model length", HEAD_ANY},
+    {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "cannot be greater than max_model_len", HEAD_ANY},
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "maximum prompt length is", HEAD_ANY}, /* xAI */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "available context size", HEAD_ANY},   /* llama.cpp */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "context window", HEAD_ANY}, /* Responses, proxies */
@@ -144,6 +149,14 @@ static const struct row rows[] = {
      HEAD_ANY},                                                             /* Anthropic */
     {CAUSE_CONTENT_REFUSED, 403, 403, NULL, "input was flagged", HEAD_ANY}, /* V: OpenRouter */
     {CAUSE_CONTENT_REFUSED, 400, 499, NULL, "^Invalid prompt: your prompt was flagged", HEAD_ANY},
+
+    /* ---- OpenAI's models that want /responses: V, 400 and 404 ---- */
+    {CAUSE_OTHER_FORMAT, 400, 404, NULL, "only supported in v1/responses", HEAD_ANY},
+    {CAUSE_OTHER_FORMAT, 400, 404, NULL, "not supported in the v1/chat/completions", HEAD_ANY},
+    {CAUSE_OTHER_FORMAT, 400, 404, NULL, "not supported in /v1/chat/completions", HEAD_ANY},
+    {CAUSE_OTHER_FORMAT, 400, 404, NULL, TOOLS_WITH_EFFORT, HEAD_ANY},
+    {CAUSE_OTHER_FORMAT, 400, 404, NULL, "^The chatCompletion operation does not work",
+     HEAD_ANY}, /* Azure */
 
     /* ---- the model ---- */
     {CAUSE_MODEL_GONE, 0, 0, "model_not_found", NULL, HEAD_ANY},    /* C: 404; Responses 400; 403 */
@@ -329,4 +342,9 @@ enum cause cause_of(const struct cause_evidence *e, usec wall_now, usec *out_ret
 bool cause_wants_thinking_off(const struct chat_error *e)
 {
     return text_matches(e->message, THINKING_MISSED) || text_matches(e->message, THINKING_UNWANTED);
+}
+
+bool cause_is_about_tools(const struct chat_error *e)
+{
+    return text_matches(e->message, TOOLS_WITH_EFFORT);
 }

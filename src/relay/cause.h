@@ -26,6 +26,7 @@ enum cause {
     CAUSE_BROKEN_STREAM,    /* cut, reset, malformed, HTML with 200, wrong content type */
     CAUSE_THINKING_REFUSED, /* thinking in the history that this target did not sign so, or that it
                                misses: asked once more without any (clean.c) */
+    CAUSE_OTHER_FORMAT, /* not in this format: OpenAI's models that want /responses (speech.c) */
     CAUSE_NOT_READY, /* an engine of ours that is still loading, or was given up: nothing was sent
                       */
     CAUSE_COUNT
@@ -64,3 +65,5 @@ enum cause cause_of(const struct cause_evidence *e, usec wall_now, usec *out_ret
 /* Of a THINKING_REFUSED: the target misses thinking in front of the last tool call, or finds some
  * where thinking is off. Both end only when thinking is switched off for the request. */
 bool cause_wants_thinking_off(const struct chat_error *e);
+/* Of an OTHER_FORMAT: it is for the tools in the request. */
+bool cause_is_about_tools(const struct chat_error *e);

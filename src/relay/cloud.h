@@ -32,6 +32,11 @@ static inline bool cloud_is_claudes(const struct cloud *c)
 {
     return c->kind == TARGET_BEDROCK || c->kind == TARGET_VERTEX;
 }
+/* Its streams are AWS's frames. c may be NULL: no cloud. */
+static inline bool cloud_frames(const struct cloud *c)
+{
+    return c && c->kind == TARGET_BEDROCK;
+}
 
 /* The path that names model (plain) and whether to stream; in `a`. converse: Bedrock's format for
  * all models instead of Messages. ERR_UNSUPPORTED: no model that speaks this target's format there.

@@ -378,9 +378,20 @@ static void report_breaker(struct exchange *x, enum cause cause, usec retry_afte
         breaker_cancel(b, now);
 }
 
+void exchange_learn(struct exchange *x, const struct relay_link *link, enum learned_fact fact)
+{
+    struct relay *relay = x->relay;
+    struct span model = splice_model(x, link);
+    if (relay->learned &&
+        learned_note(relay->learned, link->target->name, model, fact, loop_wall(relay->loop)))
+        log_line(LOG_INFO, "learned", "id", x->id, "target", link->target->name, "model",
+                 arena_cstr(x->arena, model), "fact", learned_fact_name(fact), NULL);
+}
+
 void exchange_attempt_works(struct exchange *x)
 {
     clean_worked(x);
+    speech_worked(x);
     report_breaker(x, CAUSE_NONE, 0);
 }
 
@@ -468,7 +479,8 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     line->status = f->status;
     line->ended = loop_now(x->relay->loop);
     exchange_log_failure(x, f);
-    if (clean_ask_again(x, f)) { /* its breaker hears of the repeat */
+    if (clean_ask_again(x, f) || speech_ask_again(x, f) ||
+        room_ask_again(x, f)) { /* its breaker hears of the repeat */
         ask_same(x, f->link);
         return;
     }

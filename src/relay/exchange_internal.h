@@ -135,6 +135,18 @@ struct clean {
     struct failure refusal; /* what the target had said: the caller's, when that fails too */
 };
 
+struct speech {
+    bool asked, noted; /* at /responses what was refused at /chat/completions; the memory knows */
+    size_t link;
+    enum learned_fact fact; /* what the refusal told */
+};
+
+/* What a target said of its context when it refused (room.c). */
+struct room {
+    int64_t context; /* tokens; 0 = nothing */
+    size_t link;
+};
+
 struct exchange {
     enum exchange_state state;
     struct relay *relay;
@@ -164,6 +176,8 @@ struct exchange {
     struct tool_hold hold;
     struct splice splice;
     struct clean clean;
+    struct speech speech;
+    struct room room;
     struct rival rival;
     struct exchange_splices splices; /* for the report */
     struct span seen_id,
@@ -258,6 +272,8 @@ void inject_drop(struct injection *j);
 void exchange_log_failure(struct exchange *x, const struct failure *f);
 void exchange_attempt_failed(struct exchange *x, const struct failure *f); /* decides what now */
 void exchange_attempt_works(struct exchange *x);                           /* it gives content */
+/* Of the link's target and model; with a line in the log when it is news. */
+void exchange_learn(struct exchange *x, const struct relay_link *link, enum learned_fact fact);
 void exchange_attempt_unfit(struct exchange *x, size_t link, const struct chat_problem *why);
 void exchange_completed(struct exchange *x); /* the answer is with the client */
 void exchange_finish(struct exchange *x,
@@ -308,6 +324,21 @@ bool clean_ask_again(struct exchange *x, const struct failure *f);
 /* It was asked so and refuses that, too: the caller hears the first refusal. */
 bool clean_in_vain(const struct exchange *x, const struct failure *f);
 void clean_worked(struct exchange *x); /* it gives an answer: later requests are cleaned at once */
+
+/* speech.c */
+/* What the link's model can there: presumed, probed. */
+struct capability speech_capable(const struct exchange *x, const struct relay_link *link);
+struct relay_speech speech_choose(const struct exchange *x, const struct relay_link *link);
+/* The failed target named another of its formats: true, when it may be asked once more in that. */
+bool speech_ask_again(struct exchange *x, const struct failure *f);
+void speech_worked(struct exchange *x); /* it gives an answer: later requests go there at once */
+
+/* room.c */
+/* Tokens of a link's context, as its operator gave it or as it told us; 0 = not known. */
+int64_t room_context(const struct exchange *x, size_t link);
+/* The failed target has less room than the answer may take, and told how much: true, when it may be
+ * asked once more for less. */
+bool room_ask_again(struct exchange *x, const struct failure *f);
 
 /* splice_take.c */
 /* The attempt's request is written: how its text will be joined. in_words: it was asked to go on.

@@ -13,6 +13,7 @@
  *
  * Each call-back into the attempt may be its end, and the exchange's, and so ours: what is to
  * happen afterwards is put on the timer before it, and inject_drop takes it off again. */
+#include "json/json_write.h"
 #include "relay/exchange_internal.h"
 
 #define BODY_MAX ((size_t)64 << 10)
@@ -26,7 +27,8 @@ struct injection { /* in the exchange's arena */
     struct call_request request; /* its spans live as long as the attempt */
     struct fault_hit hit;
     struct timer timer;
-    struct event_stream events; /* with `counter`: of the stream that passes through */
+    struct event_stream events;  /* with `counter`: of the stream that passes through */
+    struct cloud_stream *frames; /* of AWS, instead of `events`; NULL: none */
     struct reply_reader *counter;
     uint64_t seen;
     usec due; /* slow-first: when the request is sent */
@@ -106,16 +108,48 @@ static struct span error_body(struct injection *j)
     return kept;
 }
 
+static bool is_framed(const struct injection *j)
+{
+    return cloud_frames(j->x->attempt.link->target->cloud);
+}
+
+/* As AWS does: ConverseStream's exceptions, which InvokeModelWithResponseStream has, too. */
+static enum err write_exception(const struct fault_row *row, struct buf *to)
+{
+    const char *name = row->status == 429   ? "throttlingException"
+                       : row->status == 400 ? "validationException"
+                       : row->status == 500 ? "internalServerException"
+                                            : "serviceUnavailableException";
+    struct buf payload;
+    buf_init(&payload, BODY_MAX);
+    struct json_out w;
+    json_out_buf(&w, &payload);
+    jw_object(&w);
+    jw_key(&w, "message");
+    jw_cstr(&w, row->message);
+    jw_object_end(&w);
+    enum err e = eventstream_write(to, "exception", name, buf_span(&payload));
+    buf_deinit(&payload);
+    return e;
+}
+
+static enum err write_error_event(struct injection *j, struct buf *to)
+{
+    const struct dialect *d = j->x->attempt.dialect;
+    if (is_framed(j))
+        return write_exception(j->hit.fault.row, to);
+    struct span body = error_body(j);
+    if (d->lines)
+        return buf_printf(to, "%.*s\n", SPAN_FMT(body));
+    return sse_write(to, d->id == DIALECT_ANTHROPIC ? "error" : NULL, body);
+}
+
 static struct span error_event(struct injection *j)
 {
     struct exchange *x = j->x;
-    bool anthropic = x->attempt.dialect->id == DIALECT_ANTHROPIC;
     struct buf event;
     buf_init(&event, BODY_MAX);
-    struct span body = error_body(j);
-    enum err e = x->attempt.dialect->lines ? buf_printf(&event, "%.*s\n", SPAN_FMT(body))
-                                           : sse_write(&event, anthropic ? "error" : NULL, body);
-    if (e != ERR_OK)
+    if (write_error_event(j, &event) != ERR_OK)
         buf_reset(&event);
     struct span kept = arena_copy(x->arena, buf_span(&event));
     buf_deinit(&event);
@@ -124,6 +158,8 @@ static struct span error_event(struct injection *j)
 
 static const char *stream_type(const struct injection *j)
 {
+    if (is_framed(j))
+        return "application/vnd.amazon.eventstream";
     return j->x->attempt.dialect->lines ? "application/x-ndjson" : "text/event-stream";
 }
 
@@ -166,6 +202,8 @@ static void tell_ping(struct timer *t)
         return;
     }
     later(j, PING_TIME, tell_ping);
+    if (is_framed(j)) /* that format has none: silence it is */
+        return;
     attempt_events.on_body(j->x, anthropic ? SPAN("event: ping\ndata: {\"type\":\"ping\"}\n\n")
                                            : SPAN(": keep-alive\n\n"));
 }
@@ -303,9 +341,21 @@ static void on_head(void *ctx, const struct http_head *head)
     bool good = head->status >= 200 && head->status <= 299;
     j->streaming = good && x->stream;
     j->headed = good;
+    if (j->streaming && is_framed(j)) {
+        j->frames = arena_new(x->arena, struct cloud_stream);
+        cloud_stream_init(j->frames, x->attempt.dialect->id == DIALECT_BEDROCK_CONVERSE,
+                          ATTEMPT_EVENT_MAX);
+    }
     if (j->streaming && kind_of(j) != FAULT_ERROR_AFTER_START && is_reached(j))
         strike_next(j);
     attempt_events.on_head(x, head);
+}
+
+static enum err next_event(struct injection *j, struct span bytes, size_t *used,
+                           struct sse_event *out)
+{
+    return j->frames ? cloud_stream_next(j->frames, bytes, used, out)
+                     : event_stream_next(&j->events, bytes, used, out);
 }
 
 /* How much of the bytes comes before the fault; all, when it is not reached in them. */
@@ -320,7 +370,7 @@ static size_t before_fault(struct injection *j, struct span bytes)
     while (at < bytes.len && !is_reached(j)) {
         struct sse_event e;
         size_t used;
-        enum err err = event_stream_next(&j->events, span_drop(bytes, at), &used, &e);
+        enum err err = next_event(j, span_drop(bytes, at), &used, &e);
         at += used;
         if (err != ERR_OK)
             break; /* not complete yet; or too long, which the attempt sees itself */
@@ -432,4 +482,6 @@ void inject_drop(struct injection *j)
 {
     loop_timer_cancel(j->x->relay->loop, &j->timer);
     event_stream_deinit(&j->events);
+    if (j->frames)
+        cloud_stream_deinit(j->frames);
 }

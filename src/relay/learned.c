@@ -5,7 +5,10 @@
 
 #include "base/span.h"
 
-static const char *const names[LEARNED_FACTS] = {[LEARNED_NO_PREFILL] = "no_prefill"};
+static const char *const names[LEARNED_FACTS] = {[LEARNED_NO_PREFILL] = "no_prefill",
+                                                 [LEARNED_RESPONSES_ONLY] = "responses_only",
+                                                 [LEARNED_TOOLS_BY_RESPONSES] =
+                                                     "tools_by_responses"};
 
 const char *learned_fact_name(enum learned_fact f)
 {

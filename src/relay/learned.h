@@ -12,6 +12,8 @@
 
 enum learned_fact {
     LEARNED_NO_PREFILL, /* a last assistant message is refused: it goes on when asked in words */
+    LEARNED_RESPONSES_ONLY,     /* refused at /chat/completions, answered at /responses */
+    LEARNED_TOOLS_BY_RESPONSES, /* ... where the request has tools */
     LEARNED_FACTS
 };
 /* The word in files, logs and /api/status: "no_prefill". */

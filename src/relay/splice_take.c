@@ -50,17 +50,10 @@ void splice_prepare(struct exchange *x, bool in_words)
 /* Refused in one form and answered in the other: that is no accident. */
 static void learn_from_refusal(struct exchange *x)
 {
-    const struct relay_link *l = x->attempt.link;
-    struct relay *relay = x->relay;
     if (!x->splice.learns)
         return;
     x->splice.learns = false;
-    if (!relay->learned || !learned_note(relay->learned, l->target->name, splice_model(x, l),
-                                         LEARNED_NO_PREFILL, loop_wall(relay->loop)))
-        return;
-    log_line(LOG_INFO, "learned", "id", x->id, "target", l->target->name, "model",
-             arena_cstr(x->arena, splice_model(x, l)), "fact",
-             learned_fact_name(LEARNED_NO_PREFILL), NULL);
+    exchange_learn(x, x->attempt.link, LEARNED_NO_PREFILL);
 }
 
 /* ---- the target's events ---- */

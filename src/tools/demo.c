@@ -45,7 +45,7 @@ static void stop_now(struct timer *t)
     loop_stop(CONTAINER_OF(t, struct demo, over)->loop);
 }
 
-static void house_is_empty(void *ctx)
+static void crew_is_empty(void *ctx)
 {
     loop_stop(((struct demo *)ctx)->loop);
 }
@@ -61,7 +61,7 @@ static void end(struct timer *t)
     pool_free(d->pool);
     d->pool = NULL;
     loop_timer_in(d->loop, &d->over, LEAVE_TIME, stop_now);
-    house_stop(&d->house);
+    crew_stop(&d->crew);
 }
 
 static void begin_ending(struct demo *d)
@@ -191,20 +191,20 @@ static void draw(struct timer *t)
     loop_timer_in(d->loop, &d->draw, 50 * USEC_PER_MS, draw);
 }
 
-static struct origin *origin_of(struct demo *d, enum house_member which)
+static struct origin *origin_of(struct demo *d, enum crew_member which)
 {
     struct url url;
     const char *why = "";
-    if (url_parse(span_from(d->house.member[which].url), &url, &why) != ERR_OK)
+    if (url_parse(span_from(d->crew.process[which].url), &url, &why) != ERR_OK)
         return NULL;
     return pool_origin(d->pool, &url, NULL);
 }
 
-static void house_is_ready(void *ctx)
+static void crew_is_ready(void *ctx)
 {
     struct demo *d = ctx;
-    d->claude = origin_of(d, HOUSE_CLAUDE);
-    d->gateway = origin_of(d, HOUSE_SERVE);
+    d->claude = origin_of(d, CREW_LEAD);
+    d->gateway = origin_of(d, CREW_GATEWAY);
     if (d->claude == NULL || d->gateway == NULL) {
         fail(d, "a process gave an address that is none");
         return;
@@ -217,7 +217,7 @@ static void house_is_ready(void *ctx)
     draw(&d->draw);
 }
 
-static void house_has_trouble(void *ctx, const char *what)
+static void crew_has_trouble(void *ctx, const char *what)
 {
     fail(ctx, what);
 }
@@ -237,6 +237,22 @@ static void on_signal(void *ctx, int signum)
     begin_ending(d);
 }
 
+/* Short times of breaker and ramp let fifteen seconds hold what takes minutes in life. */
+static const struct crew_plan plan = {
+    .purpose = "demo",
+    .label = {"the stand-in Claude", "the stand-in OpenAI", "the gateway"},
+    .lead = "claude",
+    .spare = "openai",
+    .spare_model = "gpt-demo",
+    .words = TALK_WORDS,
+    .rate = TALK_RATE_TEXT,
+    .first_token = TALK_FIRST_TOKEN_TEXT,
+    .settings = "log_requests: false\n"
+                "deadlines: { first_token: 700ms }\n"
+                "breaker: { open: 400ms, max_open: 400ms }\n"
+                "return: { ramp: 250ms }\n",
+};
+
 static void open_demo(struct demo *d)
 {
     d->loop = loop_new();
@@ -253,12 +269,13 @@ static void open_demo(struct demo *d)
     loop_on_signal(d->loop, SIGTERM, on_signal, d);
     loop_on_signal(d->loop, SIGHUP, on_signal, d);
     loop_timer_in(d->loop, &d->limit, START_TIME, starting_takes_too_long);
-    d->house = (struct house){.loop = d->loop,
-                              .on_ready = house_is_ready,
-                              .on_trouble = house_has_trouble,
-                              .on_empty = house_is_empty,
-                              .ctx = d};
-    house_open(&d->house);
+    d->crew = (struct crew){.plan = &plan,
+                            .loop = d->loop,
+                            .on_ready = crew_is_ready,
+                            .on_trouble = crew_has_trouble,
+                            .on_empty = crew_is_empty,
+                            .ctx = d};
+    crew_open(&d->crew);
 }
 
 static void close_demo(struct demo *d)
@@ -352,7 +369,7 @@ int demo_main(int argc, char **argv)
         open_demo(d);
         loop_run(d->loop);
         show_end(&d->show);
-        house_close(&d->house); /* the result may be read slowly: nobody waits for it */
+        crew_close(&d->crew); /* the result may be read slowly: nobody waits for it */
         d->score.seconds = (double)(loop_now(d->loop) - d->started) / (double)USEC_PER_SEC;
         code = report(d);
         close_demo(d);

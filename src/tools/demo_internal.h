@@ -1,10 +1,10 @@
 #pragma once
-/* Shared by the demo's files: demo.c (options, the order of events), demo_house.c (the three
- * processes and their directory), demo_talk.c (the conversations), demo_show.c (the terminal). */
+/* Shared by the demo's files: demo.c (options, the order of events), demo_talk.c (the
+ * conversations), demo_show.c (the terminal). */
 #include "base/arena.h"
 #include "conn/pool.h"
 #include "http/sse.h"
-#include "net/child.h"
+#include "tools/crew.h"
 #include "tools/demo_score.h"
 #include <stdio.h>
 
@@ -15,39 +15,6 @@
 #define TALK_FIRST_TOKEN_TEXT "80ms" /* both stand-ins think this long */
 #define TALK_HISTORY_MAX ((size_t)1 << 20)
 #define TALK_TURN_TIME (10 * USEC_PER_SEC)
-
-/* ---- processes ---- */
-
-enum house_member { HOUSE_CLAUDE, HOUSE_OPENAI, HOUSE_SERVE, HOUSE_COUNT };
-#define HOUSE_LINES 8
-
-struct member {
-    struct house *house;
-    const char *name; /* for messages: "the stand-in Claude" */
-    struct child *child;
-    bool started, gone;
-    char url[80]; /* "" until it said where it listens */
-    char lines[HOUSE_LINES][200];
-    size_t line_count; /* all of them; the last HOUSE_LINES are kept */
-};
-
-struct house {
-    struct loop *loop;
-    void (*on_ready)(void *ctx); /* all three are listening */
-    /* A process could not start, or ended by itself. what: a sentence. */
-    void (*on_trouble)(void *ctx, const char *what);
-    void (*on_empty)(void *ctx); /* after house_stop: all have ended */
-    void *ctx;
-    bool stopping;
-    char dir[120]; /* "" = none */
-    char config[160];
-    char own_path[1024];
-    struct member member[HOUSE_COUNT];
-};
-
-void house_open(struct house *h);  /* the callbacks must be set */
-void house_stop(struct house *h);  /* asks all to end */
-void house_close(struct house *h); /* kills what is left, removes the directory */
 
 /* ---- conversations ---- */
 
@@ -100,7 +67,7 @@ struct demo {
     struct pool *pool;
     struct origin *claude, *gateway; /* the pool's */
     struct origin *to;               /* whom the conversations ask at present */
-    struct house house;
+    struct crew crew;
     struct talk talks[TALKS];
     struct score score;
     struct show show;

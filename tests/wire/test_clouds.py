@@ -251,6 +251,20 @@ def vertex_bad_account():
                 expect_true("BEGIN" not in str(e), "the key is told")
 
 
+def drilled(model):
+    """A drill's faults come in AWS's frames, counted in the frames' words."""
+    with Bedrock(words=words(9).split()) as up, Standin("spare", words=9) as spare, \
+            Serve({"aws": up.settings(), "spare": spare.speaks("openai")}, chain=[f"aws/{model}", "spare/x"], env=up.env,
+                  more="breaker: { failures: 1000, ratio_min: 100000 }\n") as s:
+        for fault, result, splices in (("error-first", "overloaded", 0), ("error@4", "overloaded", 1), ("cut@4", "broken_stream", 1), ("garbage@4", "broken_stream", 1)):
+            expect(post_json(s.admin + "/api/fault", {"drill": "test", "target": "aws", "fault": fault, "percent": 100, "lease_ms": 60000}).status, 200, fault)
+            reply = stream(s)
+            expect(text_of(reply), words(9), fault)
+            line = json.loads(s.wait_for(r'^\{.*"' + reply.headers["x-hotspare-request-id"] + '".*').group(0))
+            first = line["attempts"][0]
+            expect((first["result"], first["injected"], line["splices"]), (result, fault, splices), f"{fault}: {line}")
+
+
 for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_that_an_independent_one_equals", whole_and_stream),
                    ("a_chat_client_gets_bedrocks_tool_call_translated", chat_client_and_tools),
                    ("a_bedrock_api_key_goes_as_bearer_without_a_signature", api_key),
@@ -267,6 +281,8 @@ for name, test in (("a_whole_answer_and_a_stream_of_bedrock_with_a_signature_tha
                    ("a_converse_frame_with_a_wrong_checksum_is_a_broken_stream", lambda: fails_over("crc", "broken_stream", NOVA)),
                    ("an_exception_in_a_converse_stream_is_read_for_its_cause", lambda: fails_over("throttlingException", "rate_limited", NOVA)),
                    ("a_converse_model_goes_on_with_what_another_began", converse_goes_on),
+                   ("a_drill_fails_bedrock_in_its_own_frames", lambda: drilled(MODEL)),
+                   ("a_drill_fails_converse_in_its_own_frames", lambda: drilled(NOVA)),
                    ("a_whole_answer_and_a_stream_of_vertex_with_one_token", vertex_whole_and_stream),
                    ("many_that_need_a_token_at_once_fetch_one", vertex_one_fetch),
                    ("a_refused_service_account_is_a_bad_key", lambda: vertex_no_token("refused", "key_bad")),

@@ -6,12 +6,14 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import *  # noqa: E402,F403
 from harness import Reply, Serve, Standin, words  # noqa: E402
+from clouds import Upstream  # noqa: E402
 from talk import DOORS, chat, messages, raw, responses, responses_events, responses_output, responses_text  # noqa: E402
 
 WORDS = 30
@@ -332,5 +334,88 @@ with Standin("open", words=5) as s:
                 for name in ("auto", "responses", "chat"):
                     post_json(g.url + door, make(model="pro-" + name))
                     expect(("input" in s.last(), s.last()["model"]), (name != "chat", "gpt-5-pro"), f"{name} from {door}")
+
+# ---- models that want it for tools ----
+
+TOOLS_REFUSED = "Function tools with reasoning_effort are not supported for m in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+CHAT_REFUSED = "This model is only supported in v1/responses and not in v1/chat/completions."
+
+
+class Picky(Upstream):
+    """OpenAI in front of a stand-in: at /chat/completions it refuses tools unless effort is none, or (only) everything."""
+
+    def __init__(self, standin):
+        super().__init__()
+        self.standin, self.only = standin, False
+
+    def asked(self):
+        return [(r["target"].split("/v1/")[1], "tools" in json.loads(r["body"]), json.loads(r["body"]).get("reasoning_effort")) for r in self.seen]
+
+    def answer(self, r):
+        body = json.loads(r["body"])
+        if r["target"].endswith("/chat/completions") and (self.only or body.get("tools") and body.get("reasoning_effort") != "none"):
+            error = {"message": CHAT_REFUSED if self.only else TOOLS_REFUSED, "type": "invalid_request_error", "param": "reasoning_effort", "code": None}
+            return 404 if self.only else 400, {"Content-Type": "application/json"}, json.dumps({"error": error}).encode()
+        reply = post_json(self.standin.url + r["target"], body)
+        return reply.status, {"Content-Type": reply.headers["content-type"]}, reply.body
+
+
+def call_of(reply):
+    return [block["name"] for block in reply.json.get("content", []) if block["type"] == "tool_use"]
+
+
+with Standin("picky", words=5, tools={"look": {"q": "a"}}) as s, Picky(s) as up:
+    target = {"kind": "openai", "url": up.url + "/v1"}
+    with tempfile.TemporaryDirectory() as state, Serve(
+            {"own": target, "chat": target | {"api": "chat"}},
+            routes=[("new-chat", ["chat/gpt-5.6-terra"]), ("new", ["own/gpt-5.6-terra"]), ("old", ["own/gpt-5.2"]), ("only", ["own/gpt-4.1"])],
+            more=f"state_dir: {json.dumps(state)}\n" + CALM) as g:
+        offer = [{"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {"q": {"type": "string"}}}}]
+
+        def ask_in_messages(model, **more):
+            up.seen.clear()
+            return post_json(g.url + "/v1/messages", messages(model=model, tools=offer, **more))
+
+        with claim("where_the_table_says_so_tools_go_there_at_once"):
+            for more in ({}, {"thinking": {"type": "adaptive"}}):
+                expect(call_of(ask_in_messages("new", **more)), ["look"], "called")
+                expect(up.asked(), [("responses", True, None)], "asked")
+            up.seen.clear()
+            expect(post_json(g.url + "/v1/messages", messages(model="new")).status, 200, "without tools")
+            expect([where for where, *_ in up.asked()], ["chat/completions"], "no reason to go there")
+
+        with claim("without_that_format_the_model_calls_without_reasoning"):
+            reply = ask_in_messages("new-chat", thinking={"type": "adaptive"}, output_config={"effort": "high"})
+            expect((call_of(reply), reply.headers.get("x-hotspare-lossy", "")), (["look"], "effort"), "called")
+            expect(up.asked(), [("chat/completions", True, "none")], "asked")
+
+        with claim("a_refusal_is_asked_again_there_and_remembered"):
+            expect(call_of(ask_in_messages("old")), ["look"], "called")
+            expect(up.asked(), [("chat/completions", True, None), ("responses", True, None)], "the first")
+            expect(call_of(ask_in_messages("old")), ["look"], "called again")
+            expect(up.asked(), [("responses", True, None)], "the second")
+            up.seen.clear()
+            expect(post_json(g.url + "/v1/messages", messages(model="old")).status, 200, "without tools")
+            expect([where for where, *_ in up.asked()], ["chat/completions"], "what has no tools")
+            line = g.wait_for(r"event=learned .*")
+            expect(line.group(0).split()[-2:], ["model=gpt-5.2", "fact=tools_by_responses"], "told in the log")
+
+        with claim("the_chat_doors_own_bytes_are_rescued_as_well"):
+            theirs = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+            for stream in (False, True):
+                for effort, asked in (("low", "responses"), ("none", "chat/completions")):
+                    up.seen.clear()
+                    reply = post_json(g.url + "/v1/chat/completions", chat(model="new", stream=stream, tools=theirs, reasoning_effort=effort))
+                    expect((reply.status, '"look"' in reply.text), (200, True), f"{effort}: {reply.text[:300]}")
+                    expect(up.asked()[-1][0], asked, effort)
+
+        with claim("a_model_that_only_answers_there_is_found_out"):
+            up.only = True
+            for first in (True, False):
+                up.seen.clear()
+                expect(post_json(g.url + "/v1/messages", messages(model="only")).status, 200, "answered")
+                expect([where for where, *_ in up.asked()], ["chat/completions", "responses"] if first else ["responses"], "asked")
+            status = request("GET", g.admin + "/api/status").json
+            expect(sorted(e["fact"] for e in status["learned"]), ["responses_only", "tools_by_responses", "tools_by_responses"], "what was learnt")
 
 finish()

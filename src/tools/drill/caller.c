@@ -11,7 +11,6 @@
 #include "http/sse.h"
 #include "json/json.h"
 #include "tools/demo_words.h"
-#include "tools/drill/crew.h"
 
 #define BODY_MAX ((size_t)1 << 20)
 #define TROUBLE_MAX 200
@@ -97,7 +96,7 @@ static void take_tool_piece(struct caller *c, struct span json)
 static void tool_opens(struct caller *c, struct json name)
 {
     c->tools++;
-    if (c->tools > 1 || !json_str_is(name, CREW_TOOL))
+    if (c->tools > 1 || !json_str_is(name, CALLER_TOOL))
         crooked(c, "a second tool call, or one that was never made: ", json_str(name));
 }
 
@@ -450,10 +449,10 @@ static const char *tools_json(const struct caller *c)
     if (!has(c, SHAPE_TOOLS))
         return "";
     return has(c, SHAPE_CHAT)
-               ? "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"" CREW_TOOL
+               ? "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"" CALLER_TOOL
                  "\",\"description\":\"Takes the words.\",\"parameters\":{\"type\":\"object\","
                  "\"properties\":{\"words\":{\"type\":\"string\"}}}}}],"
-               : "\"tools\":[{\"name\":\"" CREW_TOOL "\",\"description\":\"Takes the words.\","
+               : "\"tools\":[{\"name\":\"" CALLER_TOOL "\",\"description\":\"Takes the words.\","
                  "\"input_schema\":{\"type\":\"object\",\"properties\":{\"words\":{\"type\":"
                  "\"string\"}}}}],";
 }
@@ -477,7 +476,7 @@ static void write_question(struct caller *c)
     pieces_printf(&c->body,
                   "{\"model\":\"claude-drill\",\"max_tokens\":1024,\"stream\":%s,%s\"messages\":[{"
                   "\"role\":\"user\",\"content\":\"Count to %d for me, please.\"}]}",
-                  whole ? "false" : "true", tools_json(c), CREW_WORDS);
+                  whole ? "false" : "true", tools_json(c), CALLER_WORDS);
 }
 
 static void ask(struct caller *c)
@@ -506,7 +505,7 @@ struct caller *caller_start(const struct caller_order *o)
     buf_init(&c->tool, BODY_MAX);
     buf_init(&c->whole, BODY_MAX);
     sse_init(&c->sse, BODY_MAX, false);
-    words_begin(&c->words, CREW_WORDS);
+    words_begin(&c->words, CALLER_WORDS);
     c->record = (struct record){
         .planned = o->planned, .sent = now(c), .first = -1, .away = -1, .shape = o->shape};
     loop_timer_in(o->loop, &c->limit, o->patience, patience_ends);

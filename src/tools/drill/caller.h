@@ -5,6 +5,9 @@
 #include "conn/pool.h"
 #include "tools/drill/score.h"
 
+#define CALLER_WORDS 24     /* of each answer */
+#define CALLER_TOOL "count" /* offered in every second conversation; takes the words */
+
 struct caller; /* frees itself when it is over */
 
 struct caller_seen {       /* of an answer by a real model */

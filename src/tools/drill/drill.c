@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "net/net.h"
-#include "tools/drill/crew.h"
+#include "tools/crew.h"
 #include "tools/drill/own_cmd.h"
 #include "tools/drill/report.h"
 #include <getopt.h>

@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "json/json.h"
+#include "tools/crew.h"
 #include "tools/drill/caller.h"
-#include "tools/drill/crew.h"
 #include "tools/drill/errand.h"
 #include "tools/drill/trap.h"
 #include <stdio.h>
@@ -26,6 +26,7 @@
 #define SETTLED_LEAST 8                 /* conversations that show it */
 #define POLL_TIME (25 * USEC_PER_MS)
 #define RETRY_TIME (50 * USEC_PER_MS)
+#define GATEWAY_TOTAL (4 * USEC_PER_SEC) /* `total` below */
 #define LEAVE_TIME (3 * USEC_PER_SEC)
 #define CALLERS_MAX 4096 /* at once; an arrival beyond it is lost, and told */
 #define LOG_MAX ((size_t)64 << 20)
@@ -265,7 +266,7 @@ static void arrive(struct timer *t)
                                  .fault = r->plan.fault->id,
                                  .base = r->base,
                                  .planned = plan_arrival(r->plan.seed, r->plan.rate, i),
-                                 .patience = CREW_TOTAL + USEC_PER_SEC,
+                                 .patience = GATEWAY_TOTAL + USEC_PER_SEC,
                                  .shape = plan_shape(r->plan.seed, i),
                                  .expected_status = variant->status,
                                  .expected_words = variant->told,
@@ -558,6 +559,24 @@ static void keep_why(void *ctx, const char *why)
         (void)snprintf(r->result->why, sizeof r->result->why, "%s", why);
 }
 
+/* What the gateway is told to wait: a drill of seconds must hold what takes minutes in life. */
+static const struct crew_plan crew_plan = {
+    .purpose = "drill",
+    .label = {"the stand-in lead", "the stand-in spare", "the gateway"},
+    .lead = "lead",
+    .spare = "spare",
+    .spare_model = "gpt-drill",
+    .words = CALLER_WORDS,
+    .rate = "60",
+    .first_token = "50ms",
+    .tool = CALLER_TOOL,
+    .settings = "access_log: \"-\"\n"
+                "deadlines: { connect: 500ms, first_token: 600ms, stall: 600ms, total: 4s, "
+                "drain: 100ms }\n"
+                "breaker: { failures: 3, open: 500ms, max_open: 1s }\n"
+                "return: { ramp: 100ms }\n",
+};
+
 struct run *run_start(struct loop *l, const struct run_plan *plan, struct run_result *to,
                       void (*on_over)(void *ctx), void *ctx)
 {
@@ -571,7 +590,8 @@ struct run *run_start(struct loop *l, const struct run_plan *plan, struct run_re
     r->lead_order.ctx = r->spare_order.ctx = r->poll.ctx = r;
     r->poll.on_done = polled;
     loop_timer_in(l, &r->step, START_TIME, starting_takes_too_long);
-    r->crew = (struct crew){.loop = l,
+    r->crew = (struct crew){.plan = &crew_plan,
+                            .loop = l,
                             .on_ready = crew_is_ready,
                             .on_reloaded = gateway_reloaded,
                             .on_trouble = crew_has_trouble,

@@ -32,6 +32,24 @@ static void two_messages(struct buf *to)
     "{event|chunk||{\"bytes\":\"e30=\"}}"                                                          \
     "{exception|throttlingException||{\"message\":\"slow\"}}"
 
+/* Beside the tests' own writer. */
+static void test_written(void **state)
+{
+    (void)state;
+    struct buf wanted, got;
+    buf_init(&wanted, MAX);
+    buf_init(&got, MAX);
+    two_messages(&wanted);
+    assert_int_equal(eventstream_write(&got, "event", "chunk", SPAN("{\"bytes\":\"e30=\"}")),
+                     ERR_OK);
+    assert_int_equal(
+        eventstream_write(&got, "exception", "throttlingException", SPAN("{\"message\":\"slow\"}")),
+        ERR_OK);
+    assert_true(span_eq(buf_span(&got), buf_span(&wanted)));
+    buf_deinit(&wanted);
+    buf_deinit(&got);
+}
+
 static void test_cut_anywhere(void **state)
 {
     (void)state;
@@ -145,6 +163,7 @@ static void test_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_written),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_every_broken_byte_is_seen),
         cmocka_unit_test(test_every_truncation_is_seen),

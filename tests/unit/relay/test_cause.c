@@ -198,6 +198,20 @@ static void cause_reads_statuses_where_no_word_says_more(void **state)
          "key.\",\"status\":\"INVALID_ARGUMENT\"}}]"},
         {CAUSE_CONTENT_REFUSED, 400,
          "{\"error\":{\"code\":\"content_filter\",\"message\":\"The response was filtered\"}}"},
+        {CAUSE_OTHER_FORMAT, 400,
+         "{\"error\":{\"message\":\"Function tools with reasoning_effort are not supported for "
+         "gpt-5.6 in /v1/chat/completions. To use function tools, use /v1/responses or set "
+         "reasoning_effort to 'none'.\",\"param\":\"reasoning_effort\",\"code\":null}}"},
+        {CAUSE_OTHER_FORMAT, 404,
+         "{\"error\":{\"message\":\"This model is only supported in v1/responses and not in "
+         "v1/chat/completions.\",\"param\":\"model\",\"code\":null}}"},
+        {CAUSE_OTHER_FORMAT, 404,
+         "{\"error\":{\"message\":\"This is not a chat model and thus not supported in the "
+         "v1/chat/completions endpoint. Did you mean to use v1/completions?\"}}"},
+        {CAUSE_OTHER_FORMAT, 400,
+         "{\"error\":{\"code\":\"OperationNotSupported\",\"message\":\"The chatCompletion "
+         "operation "
+         "does not work with the specified model, gpt-5-codex.\"}}"},
         {CAUSE_CONTENT_REFUSED, 403,
          "{\"error\":{\"code\":403,\"message\":\"Your input was flagged\"}}"},
         {CAUSE_BROKEN_STREAM, 302, ""},
@@ -223,6 +237,12 @@ static void cause_knows_a_full_context_in_every_servers_words(void **state)
         {CAUSE_CONTEXT_EXCEEDED, 400,
          "{\"error\":{\"message\":\"The decoder prompt (length 9) is longer than the maximum model "
          "length of 8.\",\"type\":\"BadRequestError\",\"code\":400}}"},
+        {CAUSE_CONTEXT_EXCEEDED, 400,
+         "{\"error\":{\"message\":\"max_tokens=9 cannot be greater than max_model_len=8. Please "
+         "request fewer output tokens. (parameter=max_tokens, value=9)\",\"type\":"
+         "\"BadRequestError\",\"param\":\"max_tokens\",\"code\":400}}"},
+        {CAUSE_CONTEXT_EXCEEDED, 400,
+         "{\"error\":\"the input length exceeds the context length\"}"}, /* Ollama 0.17 */
         {CAUSE_CONTEXT_EXCEEDED, 400,
          "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\","
          "\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":9,\"n_ctx\":8}}"},

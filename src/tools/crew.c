@@ -1,7 +1,7 @@
-/* See crew.h. Two things make sure that nothing outlives a drill: crew_close kills each process
- * with its group, and for a drill that is killed itself, each child has asked the system for a
+/* See crew.h. Two things make sure that nothing outlives its owner: crew_close kills each process
+ * with its group, and for an owner that is killed itself, each child has asked the system for a
  * SIGKILL of its own (crew_child_main, between fork and the real command). */
-#include "tools/drill/crew.h"
+#include "tools/crew.h"
 #include "base/span.h"
 #include <fcntl.h>
 #include <ftw.h>
@@ -11,8 +11,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define WORD_RATE_TEXT "60" /* per second */
-#define FIRST_TOKEN_TEXT "50ms"
 #define EXIT_INTERNAL 70
 
 static void trouble(struct crew *c, const char *what)
@@ -74,11 +72,11 @@ static void tell_failure(struct crew *c, struct span line)
 
 static void gateway_says(struct crew *c, struct span line)
 {
-    if (span_starts(line, SPAN("{\"ts\":")))
+    if (c->on_log && span_starts(line, SPAN("{\"ts\":")))
         c->on_log(c->ctx, line);
-    else if (span_search(line, SPAN("event=attempt_failed")) >= 0)
+    else if (c->on_failure && span_search(line, SPAN("event=attempt_failed")) >= 0)
         tell_failure(c, line);
-    else if (span_search(line, SPAN("event=reloaded")) >= 0 && !c->stopping)
+    else if (c->on_reloaded && span_search(line, SPAN("event=reloaded")) >= 0 && !c->stopping)
         c->on_reloaded(c->ctx);
     else if (span_search(line, SPAN("event=reload_refused")) >= 0)
         trouble(c, "the gateway refused its new configuration");
@@ -116,8 +114,8 @@ static void on_exit_of(void *ctx, int status, int signum)
         char what[360];
         size_t last = (p->line_count + CREW_LINES - 1) % CREW_LINES;
         (void)snprintf(what, sizeof what,
-                       "%s ended by itself (exit code %d, signal %d); it said: %s", p->name, status,
-                       signum, p->line_count > 0 ? p->lines[last] : "nothing");
+                       "%s ended by itself (exit code %d, signal %d); it said: %s", p->label,
+                       status, signum, p->line_count > 0 ? p->lines[last] : "nothing");
         trouble(c, what);
     } else if (all_gone(c)) {
         c->on_empty(c->ctx);
@@ -164,20 +162,25 @@ static void start(struct crew *c, enum crew_member which, const char *const *com
     trouble(c, why);
 }
 
-static const char *tool_input(char *to, size_t cap)
+static void put_tool(const struct crew_plan *plan, struct buf *to)
 {
-    size_t at = (size_t)snprintf(to, cap, CREW_TOOL "={\"words\":\"");
-    for (int i = 1; i <= CREW_WORDS; i++)
-        at += (size_t)snprintf(to + at, cap - at, "%sw%d", i > 1 ? " " : "", i);
-    at += (size_t)snprintf(to + at, cap - at, "\"}");
-    assert(at < cap);
-    return to;
+    enum err e = buf_printf(to, "%s={\"words\":\"", plan->tool);
+    for (int i = 1; e == ERR_OK && i <= plan->words; i++)
+        e = buf_printf(to, "%sw%d", i > 1 ? " " : "", i);
+    if (e == ERR_OK)
+        e = buf_add(to, SPAN("\"}\0")); /* with the end of a string */
+    assert(e == ERR_OK);
 }
 
 static void start_standin(struct crew *c, enum crew_member which, const char *name)
 {
-    char words[16], tool[256];
-    (void)snprintf(words, sizeof words, "%d", CREW_WORDS);
+    const struct crew_plan *plan = c->plan;
+    char words[16];
+    struct buf tool;
+    (void)snprintf(words, sizeof words, "%d", plan->words);
+    buf_init(&tool, 4096);
+    if (plan->tool)
+        put_tool(plan, &tool);
     const char *command[] = {"standin",
                              "--name",
                              name,
@@ -186,17 +189,19 @@ static void start_standin(struct crew *c, enum crew_member which, const char *na
                              "--words",
                              words,
                              "--rate",
-                             WORD_RATE_TEXT,
+                             plan->rate,
                              "--first-token",
-                             FIRST_TOKEN_TEXT,
-                             "--tool",
-                             tool_input(tool, sizeof tool),
+                             plan->first_token,
+                             plan->tool ? "--tool" : NULL,
+                             buf_span(&tool).at,
                              NULL};
     start(c, which, command);
+    buf_deinit(&tool);
 }
 
 static bool write_config(struct crew *c, const char *lead, const char *ca)
 {
+    const struct crew_plan *plan = c->plan;
     int fd = open(c->config, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (f == NULL) {
@@ -208,19 +213,16 @@ static bool write_config(struct crew *c, const char *lead, const char *ca)
                       "listen: 127.0.0.1:0\n"
                       "admin: 127.0.0.1:0\n"
                       "workers: 1\n"
-                      "access_log: \"-\"\n"
                       "targets:\n"
-                      "  lead: { kind: standin, url: \"%s\", speaks: anthropic%s%s%s }\n"
-                      "  spare: { kind: standin, url: \"%s\", speaks: openai }\n"
+                      "  %s: { kind: standin, url: \"%s\", speaks: anthropic%s%s%s }\n"
+                      "  %s: { kind: standin, url: \"%s\", speaks: openai }\n"
                       "models:\n"
                       "  - match: \"*\"\n"
-                      "    chain: [ lead, spare/gpt-drill ]\n"
-                      "deadlines: { connect: 500ms, first_token: 600ms, stall: 600ms, total: 4s, "
-                      "drain: 100ms }\n"
-                      "breaker: { failures: 3, open: 500ms, max_open: 1s }\n"
-                      "return: { ramp: 100ms }\n",
-                      lead, ca != NULL ? ", ca: \"" : "", ca != NULL ? ca : "",
-                      ca != NULL ? "\"" : "", c->process[CREW_SPARE].url);
+                      "    chain: [ %s, %s/%s ]\n"
+                      "%s",
+                      plan->lead, lead, ca != NULL ? ", ca: \"" : "", ca != NULL ? ca : "",
+                      ca != NULL ? "\"" : "", plan->spare, c->process[CREW_SPARE].url, plan->lead,
+                      plan->spare, plan->spare_model, plan->settings);
     return (fclose(f) == 0) & (put > 0);
 }
 
@@ -246,7 +248,7 @@ static bool make_dir(struct crew *c)
     const char *base = getenv("TMPDIR");
     if (base == NULL || base[0] != '/' || strlen(base) > 80)
         base = "/tmp";
-    (void)snprintf(c->dir, sizeof c->dir, "%s/hotspare-drill-XXXXXX", base);
+    (void)snprintf(c->dir, sizeof c->dir, "%s/hotspare-%s-XXXXXX", base, c->plan->purpose);
     if (mkdtemp(c->dir) == NULL) {
         c->dir[0] = '\0';
         return false;
@@ -257,16 +259,15 @@ static bool make_dir(struct crew *c)
 
 void crew_open(struct crew *c)
 {
-    static const char *const names[] = {"the stand-in lead", "the stand-in spare", "the gateway"};
     for (int i = 0; i < CREW_COUNT; i++)
-        c->process[i] = (struct crew_process){.crew = c, .name = names[i]};
+        c->process[i] = (struct crew_process){.crew = c, .label = c->plan->label[i]};
     if (child_own_path(c->own_path, sizeof c->own_path) != ERR_OK) {
         trouble(c, "this program's own path could not be found");
     } else if (!make_dir(c)) {
         trouble(c, "no temporary directory could be made");
     } else {
-        start_standin(c, CREW_LEAD, "lead");
-        start_standin(c, CREW_SPARE, "spare");
+        start_standin(c, CREW_LEAD, c->plan->lead);
+        start_standin(c, CREW_SPARE, c->plan->spare);
     }
 }
 
