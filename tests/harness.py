@@ -90,6 +90,24 @@ def finish():
     sys.exit(1 if _results["failed"] else 0)
 
 
+def openssl(*argv, cwd):
+    subprocess.run(["openssl", *argv], cwd=cwd, check=True, capture_output=True, timeout=30)
+
+
+def make_ca(folder, name):
+    """name.pem and name.key in the folder, good for two days."""
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-days", "2", "-keyout", f"{name}.key",
+            "-out", f"{name}.pem", "-addext", "basicConstraints=critical,CA:TRUE", cwd=folder)
+
+
+def make_cert(folder, ca, name, alt, days="2"):
+    """The same, signed by `ca`; alt: "IP:127.0.0.1", "DNS:name"."""
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", cwd=folder)
+    with open(os.path.join(folder, f"{name}.ext"), "w", encoding="ascii") as f:
+        f.write(f"subjectAltName={alt}\n")
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", days, "-extfile", f"{name}.ext", "-out", f"{name}.pem", cwd=folder)
+
+
 def words(count):
     """What a stand-in answers when it is told to answer with `count` words."""
     return " ".join(f"w{i}" for i in range(1, count + 1))

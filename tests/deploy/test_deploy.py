@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
 """Every model of the catalogue, both engines, every format: the file passes its own program's check, or the refusal
-has a reason. compose files are read by Docker Compose's loader and manifests strictly into the API's own types
-(tests/deploy/check, a Go module with pinned versions); units by systemd-analyze. No engine is started. Prints TAP."""
+has a reason. compose files are read by Docker Compose's loader, manifests strictly into the API's own types and, of
+LeaderWorkerSet and RayCluster, against the schemas that their operators install (tests/deploy/check, a Go module with
+pinned versions); units by systemd-analyze. No engine is started. Prints TAP."""
 import json
 import os
 import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
 from harness import *  # noqa: E402,F403
 from harness import ROOT  # noqa: E402
+import install  # noqa: E402
 
 PROGRAM = os.environ.get("HOTSPARE_BIN", os.path.join(ROOT, "build", "hotspare"))
 LLAMA_IMAGE = "example.invalid/llama.cpp:server-b1"
 FORMATS = {"compose": "compose.yaml", "systemd": "hotspare-engine.service", "kubernetes": "kubernetes.yaml",
            "command": "run-engine.sh", "config": "hotspare.yaml"}
 SECURITY_MOST = 2.0
+DEFINITIONS = ("github.com/ray-project/kuberay/ray-operator", "sigs.k8s.io/lws")
+CRDS = []
+BEYOND = ("Kimi-K3", "--gpu", "H200x32", "--licence-use", "research")
 
 
 def deploy(*words, env=None):
@@ -28,16 +34,25 @@ def models():
     return [row.split("\t")[0] for row in rows[1:]]
 
 
-def checker(folder):
+def checker():
     """The Go reader of compose files and manifests, built once; None where it cannot be."""
-    go = shutil.which("go") or ("/usr/local/go/bin/go" if os.path.exists("/usr/local/go/bin/go") else None)
+    go = install.go_command()
     if not go:
-        return None, "there is no go here"
-    kept = os.path.join(ROOT, "build", "test", "deploy-check")
+        return None, "there is no Go here, and none could be fetched"
+    kept, here = os.path.join(ROOT, "build", "test", "deploy-check"), os.path.join(ROOT, "tests", "deploy", "check")
+    env = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=readonly -modcacherw -buildvcs=false", CGO_ENABLED="0")
     os.makedirs(os.path.dirname(kept), exist_ok=True)
-    p = subprocess.run([go, "build", "-mod=readonly", "-o", kept, "."], cwd=os.path.join(ROOT, "tests", "deploy", "check"),
-                       capture_output=True, text=True, timeout=600)
-    return (kept, "") if p.returncode == 0 else (None, f"go build: {p.stderr.strip()[-300:]}")
+    p = subprocess.run([go, "build", "-o", kept, "."], cwd=here, env=env, capture_output=True, text=True, timeout=600)
+    if p.returncode:
+        return None, f"go build: {p.stderr.strip()[-300:]}"
+    for module in DEFINITIONS:
+        at = subprocess.run([go, "list", "-m", "-f", "{{.Dir}}", module], cwd=here, env=env, capture_output=True, text=True, timeout=60, check=True)
+        CRDS.append(os.path.join(at.stdout.strip(), "config", "crd", "bases"))
+    return kept, ""
+
+
+def check(*files, **env):
+    return subprocess.run([CHECK, *files], capture_output=True, text=True, timeout=120, env=clean_env(CRDS=" ".join(CRDS), **env))
 
 
 def read(*path):
@@ -69,7 +84,7 @@ def generate_all(folder):
 
 FOLDER = tempfile.mkdtemp(prefix="hotspare-deploy-")
 WRITTEN, REFUSED = generate_all(FOLDER)
-CHECK, WHY = checker(FOLDER)
+CHECK, WHY = checker()
 
 
 def paths(*names):
@@ -85,23 +100,22 @@ with claim("every_model_and_engine_is_written_or_refused_with_a_reason"):
 
 if CHECK:
     with claim("compose_files_and_manifests_pass_the_readers_of_their_programs"):
-        p = subprocess.run([CHECK] + paths("compose", "kubernetes"), capture_output=True, text=True, timeout=120,
-                           env=clean_env(MODEL="org/name"))
+        p = check(*paths("compose", "kubernetes"), MODEL="org/name")
         expect((p.returncode, p.stdout + p.stderr), (0, ""), "check")
 
     with claim("the_readers_refuse_what_is_wrong"):
-        for name, old, new in (("compose", "shm_size:", "shmsize:"), ("kubernetes", "startupProbe:", "startProbe:"),
+        for name, old, new in (("compose", "healthcheck:", "healthchek:"), ("kubernetes", "startupProbe:", "startProbe:"),
                                ("kubernetes", "maxUnavailable: 1", "maxUnavailable: [1]")):
             spoilt = os.path.join(FOLDER, FORMATS[name])
             text = read(paths(name)[0])
             expect_true(old in text, f"{old} is not in the file")
             with open(spoilt, "w", encoding="utf-8") as f:
                 f.write(text.replace(old, new))
-            p = subprocess.run([CHECK, spoilt], capture_output=True, text=True, timeout=60, env=clean_env(MODEL="org/name"))
+            p = check(spoilt, MODEL="org/name")
             expect(p.returncode, 1, f"{new} was taken: {p.stdout}")
 
     with claim("a_compose_file_without_its_model_fails_loudly"):
-        p = subprocess.run([CHECK, paths("compose")[0]], capture_output=True, text=True, timeout=60, env=clean_env())
+        p = check(paths("compose")[0])
         expect_true(p.returncode == 1 and "MODEL is not set" in p.stdout, f"an unset model was taken: {p}")
 else:
     note(f"skipped: compose files and manifests were not checked: {WHY}")
@@ -144,12 +158,89 @@ with claim("commands_are_good_shell"):
         expect(p.returncode, 0, p.stderr)
 
 with claim("a_model_beyond_one_host_becomes_a_group_of_hosts"):
-    big = deploy("Kimi-K3", "--gpu", "H200x32", "--format", "kubernetes", "--licence-use", "research")
+    big = deploy(*BEYOND, "--format", "kubernetes")
     expect(big.returncode, 0, big.stderr)
-    for word in ("kind: LeaderWorkerSet", "size: 4", "--nnodes=4", "$(LWS_LEADER_ADDRESS)", "--headless", "nvidia.com/gpu: 8", "PodDisruptionBudget"):
+    for word in ("kind: LeaderWorkerSet", "size: 4", "--nnodes=4", "$(LWS_LEADER_ADDRESS)", "--headless", "nvidia.com/gpu: 8", "PodDisruptionBudget", "kind: NetworkPolicy"):
         expect_true(word in big.stdout, f"{word} is not in it")
-    p = deploy("Kimi-K3", "--gpu", "H200x32", "--format", "compose", "--licence-use", "research")
+    p = deploy(*BEYOND, "--format", "compose")
     expect_true(p.returncode == 1 and "several hosts" in p.stderr, f"{p}")
+
+with claim("ray_is_asked_for_by_name_and_its_image_has_to_hold_it"):
+    out = os.path.join(FOLDER, "ray")
+    p = deploy(*BEYOND, "--multi-node", "ray", "--format", "kubernetes", "--out", out)
+    expect_true(p.returncode == 1 and "no Ray since 0.19" in p.stderr and "--image" in p.stderr and not os.path.exists(out), f"{p}")
+    p = deploy(*BEYOND, "--multi-node", "slurm")
+    expect_true(p.returncode == 64 and "neither lws nor ray" in p.stderr, f"{p}")
+    p = deploy(*BEYOND, "--multi-node", "ray", "--image", "example.invalid/vllm-ray:1", "--out", out)
+    expect(p.returncode, 0, p.stderr)
+    ray = read(out, "kubernetes.yaml")
+    for word, times in (("kind: RayCluster", 1), ("replicas: 3", 2), ("--distributed-executor-backend", 1), ("nvidia.com/gpu: 8", 2),
+                        ('overwrite-container-cmd: "true"', 1), ("KUBERAY_GEN_RAY_START_CMD", 2), ("LWS_", 0), ("nnodes", 0), ("headless", 0)):
+        expect(len(re.findall(r"(?<!\S)" + re.escape(word) if word.startswith("replicas") else re.escape(word), ray)), times, word)
+    one_host = deploy("gpt-oss-20b", "--gpu", "H100", "--multi-node", "ray", "--format", "kubernetes,command")
+    expect_true(one_host.returncode == 0 and "ray" not in one_host.stdout.lower().replace("array", ""), "Ray for one host")
+    if CHECK:
+        p = check(os.path.join(out, "kubernetes.yaml"))
+        expect((p.returncode, p.stdout), (0, ""), "check")
+        for old, new in (("groupName: hosts", "numOfHosts: 1"), ('{include-dashboard: "false"}', "{include-dashboard: false}"), ("minReplicas:", "minimumReplicas:")):
+            expect_true(old in ray, f"{old} is not in the file")
+            with open(os.path.join(out, "spoilt.yaml"), "w", encoding="utf-8") as f:
+                f.write(ray.replace(old, new))
+            expect(check(os.path.join(out, "spoilt.yaml")).returncode, 1, f"{new} was taken")
+
+
+def stand_ins(folder):
+    """ray, vllm and python3 that only say how they were called; python3 lacks cards the first time."""
+    os.makedirs(folder)
+    for name, body in (("ray", ""), ("vllm", ""), ("sleep", ""), ("python3", 'test -e "$0.asked" || { : > "$0.asked"; exit 1; }\n')):
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\ncase {name} in ray | vllm) echo {name} \"$@\" ;; esac\n{body}")
+        os.chmod(path, 0o755)
+    return folder
+
+
+def run_shell(text, tools, *words, **env):
+    p = subprocess.run(["sh", "-ec", text, *words], capture_output=True, text=True, timeout=20, env=clean_env(PATH=tools + ":/bin:/usr/bin", **env))
+    expect((p.returncode, p.stderr), (0, ""), text)
+    return p.stdout.splitlines()
+
+
+with claim("ray_comes_first_then_every_card_then_vllm"):
+    script = read(out, "run-engine.sh")
+    said = run_shell(script, stand_ins(os.path.join(FOLDER, "bin-command")), RANK="0", MASTER="10.0.0.1")
+    expect_true(said[0].startswith("ray start --head --node-ip-address 10.0.0.1 --port 6379") and said[1] == "waiting for 32 cards", f"{said}")
+    expect_true(said[2].startswith("vllm serve moonshotai/Kimi-K3 --served-model-name") and "--distributed-executor-backend ray" in said[2], f"{said}")
+    said = run_shell(script, stand_ins(os.path.join(FOLDER, "bin-rank")), RANK="2", MASTER="10.0.0.1")
+    expect(said, ["ray start --address 10.0.0.1:6379 --disable-usage-stats --block"], "a worker")
+    pods = [re.sub(r"^ +", "", body, flags=re.M) for _, body in re.findall(r"^( *)- \|.*\n((?:\1  .*\n)+)", ray, flags=re.M)]
+    expect(len(pods), 2, "commands of pods")
+    said = run_shell(pods[0], stand_ins(os.path.join(FOLDER, "bin-head")), "vllm", "o/n", "--x", "a b", KUBERAY_GEN_RAY_START_CMD="ray start --head --block")
+    expect(sorted(said), ["ray start --head --block", "vllm serve o/n --x a b", "waiting for 32 cards"], "the head")
+    said = run_shell(pods[1], stand_ins(os.path.join(FOLDER, "bin-worker")), KUBERAY_GEN_RAY_START_CMD="ray start --address=x:6379 --block")
+    expect(said, ["ray start --address=x:6379 --block"], "a worker's pod")
+
+with claim("a_chat_template_is_named_where_it_is_and_only_where_it_counts"):
+    own = deploy("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "8192")
+    expect_true(own.returncode == 0 and '"mistral"' in own.stdout and "chat-template" not in own.stdout, "Mistral's own format knows no template")
+    quantized = deploy("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "8192", "--quant", "awq", "--format", "compose")
+    for words in ('"--tokenizer-mode"\n', '"--config-format"\n', '"--load-format"\n', '"/vllm-workspace/examples/tool_chat_template_mistral_parallel.jinja"'):
+        expect_true(words in quantized.stdout, f"{words}: {quantized}")
+    for file_format in ("systemd", "command"):
+        p = deploy("llama-3.1-8b-instruct", "--gpu", "RTX 4090", "--context", "8192", "--format", file_format)
+        expect_true(p.returncode == 0 and "/etc/hotspare/tool_chat_template_llama3.1_json.jinja" in p.stdout and "vllm-workspace" not in p.stdout
+                    and "Before the first start: put examples/tool_chat" in p.stdout, f"{p}")
+
+with claim("conversations_are_counted_at_their_usual_length"):
+    p = deploy("mistral-7b-instruct-v0.3", "--gpu", "RTX 4090", "--context", "16384", "--isl", "1024", "--osl", "512", "--format", "command")
+    tokens, most = int(re.search(r"\((\d+) tokens\)", p.stderr).group(1)), int(re.search(r"--max-num-seqs '(\d+)'", p.stdout).group(1))
+    expect(most, tokens // 1536, p.stderr)
+
+with claim("llama_cpp_on_a_processor_gets_nothing_of_cards_or_of_vllm"):
+    p = deploy("qwen3-8b", "--cpu", "--engine", "llama.cpp", "--quant", "Q4_K_M", "--ram", "32", "--format", "compose")
+    expect_true(p.returncode == 0 and "no card: all in host memory" in p.stdout, f"{p}")
+    for word in ("VLLM", "HF_HOME", "shm", "nvidia", "0x "):
+        expect_true(word not in p.stdout, f"{word} is in it")
 
 with claim("a_forbidden_use_is_refused_and_writes_nothing"):
     out = os.path.join(FOLDER, "forbidden")
@@ -189,8 +280,7 @@ with claim("hostile_names_stay_inside_their_quotes"):
     p = subprocess.run(["sh", "-c", probe], capture_output=True, text=True, timeout=20)
     expect_true(name in p.stdout.splitlines(), f"the shell made something else of it: {p}")
     if CHECK:
-        p = subprocess.run([CHECK] + [os.path.join(FOLDER, "hostile", FORMATS[f]) for f in ("compose", "kubernetes")], capture_output=True, text=True,
-                           timeout=60, env=clean_env(MODEL="org/name"))
+        p = check(*(os.path.join(FOLDER, "hostile", FORMATS[f]) for f in ("compose", "kubernetes")), MODEL="org/name")
         expect((p.returncode, p.stdout), (0, ""), "check")
     p = deploy("gpt-oss-20b", "--gpu", "H100", "--served-name", "a\nb")
     expect(p.returncode, 64, "a control character was taken")

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import os
 import resource
+import ssl
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -25,14 +26,18 @@ class Server(http.server.ThreadingHTTPServer):
     """One origin. `seen` keeps (path, headers); `answer(handler)` is the test's."""
     daemon_threads = True
 
-    def __init__(self, answer):
-        self.seen, self.answer = [], answer
+    def __init__(self, answer, cert=None):
+        self.seen, self.answer, self.scheme = [], answer, "https" if cert else "http"
         super().__init__(("127.0.0.1", 0), Handler)
+        if cert:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(cert + ".pem", cert + ".key")
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request, client_address):
         pass  # a client that went away on purpose
@@ -61,12 +66,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Hub:
     """A hub with one model, and its store."""
 
-    def __init__(self, files, licence="apache-2.0", large=(".gguf", ".safetensors"), sums=True):
+    def __init__(self, files, licence="apache-2.0", large=(".gguf", ".safetensors"), sums=True, certs=(None, None)):
         self.files, self.licence, self.large, self.sums = dict(files), licence, large, sums
         self.cut_after = []  # for each answer of the store: bytes until the connection is cut
         self.refuse, self.list_extra, self.etag, self.ranges = {}, [], None, True
         self.root = tempfile.mkdtemp()
-        self.hub, self.store = Server(self._hub), Server(self._store)
+        self.hub, self.store = Server(self._hub, certs[0]), Server(self._store, certs[1])
 
     def __enter__(self):
         return self
@@ -315,6 +320,9 @@ with Hub(GGUFS) as hub:
         expect({h.get("Authorization") for _, h in hub.hub.seen}, {"Bearer " + TOKEN})
         expect(({h.get("Authorization") for _, h in hub.store.seen}, len(hub.store.seen)), ({None}, 1))
         expect_true(TOKEN not in hub.read("hotspare-pull.json").decode(), "kept")
+    with claim("a_proxy_in_the_environment_is_not_used_and_that_is_said"):
+        p = good(hub.pull("--file", "LICENSE", into="proxy", env={"HTTPS_PROXY": "http://user:secretword@127.0.0.1:1"}))
+        expect(("HTTPS_PROXY is set" in p.stderr, "secretword" in p.stderr), (True, False), p.stderr)
     with claim("the_token_is_not_sent_unencrypted_to_another_machine"):
         p = hub.pull(env={"HF_TOKEN": TOKEN, "HF_ENDPOINT": "http://192.0.2.1"})
         expect((p.returncode, "unencrypted" in p.stderr), (64, True), p.stderr)
@@ -380,5 +388,49 @@ with Hub(GGUFS, licence="cc-by-nc-4.0") as hub:
         before = len(hub.hub.seen)
         p = hub.pull("--use", "product", "--users", "800000000", model="Llama-2-13b-chat-hf")
         expect((p.returncode, len(hub.hub.seen)), (1, before), p.stderr)
+
+CERTS = tempfile.mkdtemp(prefix="hotspare-pull-tls-")
+for name in ("ca", "stranger"):
+    make_ca(CERTS, name)
+make_cert(CERTS, "ca", "good", "IP:127.0.0.1")
+make_cert(CERTS, "ca", "elsewhere", "DNS:elsewhere.example")
+make_cert(CERTS, "ca", "expired", "IP:127.0.0.1", days="-1")
+SECURE = {"SSL_CERT_FILE": os.path.join(CERTS, "ca.pem"), "HF_TOKEN": TOKEN}
+
+
+def cert(name):
+    return name and os.path.join(CERTS, name)
+
+
+with Hub(GGUFS, certs=(cert("good"), cert("good"))) as hub:
+    with claim("over_tls_it_comes_and_is_gone_on_with_and_the_token_stays_with_the_hub"):
+        hub.cut_after = [200_000]
+        good(hub.pull(model="acme/tiny:Q4_K_M", env=SECURE))
+        expect(hub.read("tiny-Q4_K_M.gguf"), BIG)
+        expect({h.get("Authorization") for _, h in hub.hub.seen}, {"Bearer " + TOKEN})
+        expect([(h.get("Authorization"), h.get("Range")) for _, h in hub.store.seen], [(None, None), (None, "bytes=200000-")])
+
+for why, serves, trusts, words_ in (("a_stranger_signed", "good", "stranger", "certificate"), ("is_for_another_name", "elsewhere", "ca", "mismatch"),
+                                    ("has_run_out", "expired", "ca", "expired")):
+    with Hub(GGUFS, certs=(cert(serves), None)) as hub, claim(f"a_certificate_that_{why}_ends_it_before_the_token_is_told"):
+        p = hub.pull(model="acme/tiny:Q4_K_M", env=dict(SECURE, SSL_CERT_FILE=os.path.join(CERTS, trusts + ".pem")))
+        expect((p.returncode, words_ in p.stderr), (69, True), p.stderr)
+        expect((os.path.exists(hub.path("m")), hub.hub.seen), (False, []), "a folder, or a request")
+
+with Hub(GGUFS, certs=(cert("good"), cert("elsewhere"))) as hub, claim("a_store_whose_certificate_is_for_another_name_gets_no_request"):
+    p = hub.pull(model="acme/tiny:Q4_K_M", env=SECURE)
+    expect((p.returncode, "mismatch" in p.stderr, hub.store.seen), (69, True, []), p.stderr)
+    expect(hub.there(), [], "files")
+
+with Hub(GGUFS, certs=(cert("good"), None)) as hub:
+    with claim("a_redirect_from_https_to_http_is_refused"):
+        p = hub.pull(model="acme/tiny:Q4_K_M", env=SECURE)
+        expect((p.returncode, "redirects from https to http" in p.stderr, hub.store.seen), (69, True, []), p.stderr)
+        expect(hub.there(), [], "files")
+
+with Hub(GGUFS, certs=(cert("good"), None)) as hub, claim("a_hub_that_is_plain_where_https_was_said_is_told"):
+    p = hub.pull(model="acme/tiny:Q4_K_M", env=dict(SECURE, HF_ENDPOINT=hub.store.url.replace("http:", "https:")))
+    expect((p.returncode, "TLS" in p.stderr or "SSL" in p.stderr, os.path.exists(hub.path("m"))), (69, True, False), p.stderr)
+shutil.rmtree(CERTS)
 
 finish()

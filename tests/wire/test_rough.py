@@ -572,22 +572,6 @@ def several_workers():
 
 # ---- TLS -------------------------------------------------------------------------------------------------
 
-def openssl(*argv, cwd):
-    subprocess.run(["openssl", *argv], cwd=cwd, check=True, capture_output=True, timeout=30)
-
-
-def make_ca(folder, name):
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-days", "2", "-keyout", f"{name}.key",
-            "-out", f"{name}.pem", "-addext", "basicConstraints=critical,CA:TRUE", cwd=folder)
-
-
-def make_cert(folder, ca, name, alt, days="2"):
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", cwd=folder)
-    with open(os.path.join(folder, f"{name}.ext"), "w", encoding="ascii") as f:
-        f.write(f"subjectAltName={alt}\n")
-    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", days, "-extfile", f"{name}.ext", "-out", f"{name}.pem", cwd=folder)
-
-
 def tls_serve(folder, one, cert, label):
     more = f"tls: {{ cert: {folder}/{cert}.pem, key: {folder}/{cert}.key }}\n"
     return Serve({"one": one.speaks("anthropic")}, chain=["one"], more=more, label=label)

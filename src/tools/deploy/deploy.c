@@ -32,6 +32,8 @@ static int usage(FILE *to, int status)
         "  --served-name N   the model's name in requests\n"
         "  --program PATH    the engine, for systemd and command\n"
         "  --gpus-per-host N cards one host has (8); beyond it one stage a host\n"
+        "  --multi-node lws|ray  how several hosts become one engine: vLLM's own ranks, in\n"
+        "                    Kubernetes as a LeaderWorkerSet (lws), or Ray (ray)\n"
         "  --replicas N      of Hotspare, for kubernetes (3);  --hotspare-image IMAGE\n"
         "  --licence-use U   research, internal, product, api-service (internal)\n"
         "  --users N, --revenue USD, --region XX, --train   as for hotspare licence\n"
@@ -57,10 +59,11 @@ static int bad(const char *name, const char *value, const char *want)
 static bool is_text(struct deploy *d, const char *name, const char *value)
 {
     const struct text_option texts[] = {
-        {"format", &d->formats},    {"out", &d->out},
-        {"image", &d->image},       {"repo", &d->repo},
-        {"program", &d->program},   {"hotspare-image", &d->hotspare_image},
-        {"region", &d->use.region}, {"served-name", &d->served}};
+        {"format", &d->formats},       {"out", &d->out},
+        {"image", &d->image},          {"repo", &d->repo},
+        {"program", &d->program},      {"hotspare-image", &d->hotspare_image},
+        {"region", &d->use.region},    {"served-name", &d->served},
+        {"multi-node", &d->multi_node}};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0) {
             if (value)
@@ -99,6 +102,8 @@ static int set_value(struct deploy *d, const char *name, const char *value)
         return bad(name, value, "none of research, internal, product, api-service");
     if (!n)
         (void)is_text(d, name, value);
+    if (strcmp(name, "multi-node") == 0 && strcmp(value, "lws") != 0 && strcmp(value, "ray") != 0)
+        return bad(name, value, "neither lws nor ray");
     for (const char *c = value; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 127)
             return bad(name, "...", "no text for a file: it holds a control character");
@@ -148,6 +153,7 @@ static int split_hosts(struct deploy *d)
     struct plan *p = &d->plan;
     uint32_t per_host = (uint32_t)d->gpus_per_host, cards = p->cards;
     d->hosts = cards > per_host ? (cards + per_host - 1) / per_host : 1;
+    d->ray = d->hosts > 1 && strcmp(d->multi_node, "ray") == 0;
     if (d->hosts == 1)
         return 0;
     if (cards % per_host)
@@ -342,6 +348,7 @@ int deploy_main(int argc, char **argv)
     bool help = false;
     d->use = (struct use){.kind = USE_INTERNAL, .users = NAN, .usd_year = NAN};
     d->replicas = 3;
+    d->multi_node = "lws";
     d->gpus_per_host = HOST_CARDS;
     arena_init(&d->plan.arena, SIZE_MAX);
     int e = take_options(d, &argc, argv, &help);

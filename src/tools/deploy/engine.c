@@ -172,9 +172,13 @@ static void vllm_memory(struct deploy *d)
          "the plan's context; without it vLLM takes the model's most and may not start");
     flag(d, "--gpu-memory-utilization", number(d, p->utilization),
          "share of each card the plan counts with; said because the default has changed before");
-    double most = floor(fmax(fmax(d->plan.m.most_sequences, p->sequences), 1));
+    double usual = fmin(p->isl + p->osl, p->context);
+    double most = floor(fmax(fmax(d->plan.m.tokens / usual, p->sequences), 1));
     flag(d, "--max-num-seqs", number(d, fmin(most, 256)),
-         "conversations that fit by the plan; more would be preempted");
+         most > 256
+             ? "answers at once; by the plan more fit, and each would be slower"
+             : "conversations of the plan's usual length (--isl, --osl) that fit; when longer "
+               "ones come some wait");
     if (strcmp(p->kv->id, "fp16") != 0)
         flag(d, "--kv-cache-dtype", p->kv->id, "the plan's cache format");
     if (p->eager)
@@ -195,6 +199,8 @@ static void vllm_split(struct deploy *d)
         flag(d, "--pipeline-parallel-size", number(d, p->pp),
              d->hosts > 1 ? "one stage a host: between hosts only activations travel"
                           : "stages of layers");
+    if (d->ray)
+        flag(d, "--distributed-executor-backend", "ray", "Ray starts the ranks on every host");
 }
 
 /* Parser names are plain words; anything else ("nano_v3 (plugin)") needs hands. */
@@ -208,6 +214,22 @@ static bool plain(const char *s)
     return true;
 }
 
+/* Mistral's own repositories hold Mistral's format, which vLLM takes by itself and which knows no
+ * template; others' (quantized ones) have to be read as Transformers'. */
+static void vllm_jinja(struct deploy *d, const char *name, bool hf_mode)
+{
+    if (hf_mode && strcmp(d->model, d->plan.d.model->id) == 0)
+        return;
+    if (hf_mode) {
+        flag(d, "--tokenizer-mode", "hf", "the template counts for this tokenizer only");
+        flag(d, "--config-format", "hf", "as Transformers keeps it");
+        flag(d, "--load-format", "hf", "as Transformers keeps it");
+    }
+    d->chat_template = name;
+    flag(d, "--chat-template", arena_printf(&d->plan.arena, DEPLOY_IMAGE_TEMPLATES "%s", name).at,
+         "tool calls need this template of vLLM's folder examples");
+}
+
 static void vllm_template(struct deploy *d)
 {
     struct arena *a = &d->plan.arena;
@@ -219,9 +241,7 @@ static void vllm_template(struct deploy *d)
         flag(d, arena_cstr(a, first), arena_cstr(a, span_drop(needs, (size_t)blank + 1)),
              "the model's maker wants it");
     else if (span_ends(first, SPAN(".jinja")))
-        flag(d, "--chat-template",
-             arena_printf(a, "/vllm-workspace/examples/%.*s", SPAN_FMT(first)).at,
-             "tool calls need this template; it is in vLLM's image and source, folder examples");
+        vllm_jinja(d, arena_cstr(a, first), span_search(needs, SPAN("hf mode")) >= 0);
 }
 
 static void vllm_tools(struct deploy *d)
@@ -262,7 +282,8 @@ static const char *llama_flags(struct deploy *d)
     flag(d, "-np", number(d, slots), "conversations at once");
     flag(d, "-ngl",
          number(d, p->gpu ? p->model->layers + 1 - fmin(p->cpu_layers, p->model->layers) : 0),
-         "layers on the card, the output layer among them");
+         p->gpu ? "layers on the card, the output layer among them"
+                : "no card: all in host memory");
     if (p->cpu_moe)
         flag(d, "--n-cpu-moe", number(d, p->cpu_moe), "layers whose experts stay in host memory");
     flag(d, "--fit", "off", "the plan's numbers are obeyed, not shrunk in silence");

@@ -15,10 +15,24 @@ const char *deploy_refused(const struct deploy *d, const char *format)
         return "the plan takes several hosts: kubernetes and command can say that";
     if (kubernetes && d->file)
         return "a file of this machine is not in the cluster: name a repository with --repo";
+    if (kubernetes && d->ray && !d->image)
+        return "vLLM's images hold no Ray since 0.19: build one with ray and wget "
+               "(docs/deploying.md "
+               "has the lines) and name it with --image";
+    if (kubernetes && d->ray && !d->image)
+        return "vLLM's images hold no Ray since 0.19: build one with Ray and wget "
+               "(docs/deploying.md has the lines) and name it with --image";
     if (kubernetes && !deploy_is_vllm(d) && !d->image)
         return "llama.cpp's images are numbered by build and none was checked: pin one with "
                "--image";
     return NULL;
+}
+
+static const char *gpu_resource(const struct deploy *d)
+{
+    return !d->plan.d.gpu                              ? NULL
+           : strcmp(d->plan.d.gpu->vendor, "AMD") == 0 ? "amd.com/gpu"
+                                                       : "nvidia.com/gpu";
 }
 
 static void args(const struct deploy *d, int indent, bool worker, struct buf *out)
@@ -38,7 +52,7 @@ static void args(const struct deploy *d, int indent, bool worker, struct buf *ou
         }
     }
     deploy_put(out, "%*s- \"--host\"\n%*s- \"0.0.0.0\"\n", indent, "", indent, "");
-    if (d->hosts > 1)
+    if (d->hosts > 1 && !d->ray)
         deploy_put(out,
                    "%*s# the group's hosts find each other by what LeaderWorkerSet tells them\n"
                    "%*s- \"--nnodes=%u\"\n%*s- \"--node-rank=$(LWS_WORKER_INDEX)\"\n"
@@ -63,45 +77,108 @@ static void probes(const struct deploy *d, int in, struct buf *out)
                in, "", d->port, in, "", d->port);
 }
 
-static void container(const struct deploy *d, int in, bool worker, struct buf *out)
+static void engine_command(const struct deploy *d, int in, bool worker, struct buf *out)
 {
-    const char *resource = !d->plan.d.gpu                              ? NULL
-                           : strcmp(d->plan.d.gpu->vendor, "AMD") == 0 ? "amd.com/gpu"
-                                                                       : "nvidia.com/gpu";
-    bool rocm = resource && resource[0] == 'a';
+    if (deploy_is_vllm(d))
+        deploy_put(out, "%*s  command: %s\n", in, "",
+                   d->ray ? "[\"/bin/sh\", \"-ec\"]" : "[\"vllm\", \"serve\"]");
+    deploy_put(out, "%*s  args:\n", in, "");
+    if (d->ray)
+        deploy_ray_args(d, in + 2, worker, args, out);
+    else
+        args(d, in + 2, worker, out);
+}
+
+static void environment(const struct deploy *d, int in, struct buf *out)
+{
+    deploy_put(
+        out,
+        "%*s  env:\n%*s  - name: HF_TOKEN # for gated repositories\n"
+        "%*s    valueFrom: {secretKeyRef: {name: hotspare, key: HF_TOKEN, optional: true}}\n",
+        in, "", in, "", in, "");
+    if (!deploy_is_vllm(d)) {
+        deploy_put(out, "%*s  - {name: LLAMA_CACHE, value: /cache/llama.cpp}\n", in, "");
+        return;
+    }
+    deploy_put(out,
+               "%*s  - {name: HF_HOME, value: /cache/huggingface}\n"
+               "%*s  - {name: VLLM_CACHE_ROOT, value: /cache/vllm} # compiled kernels\n"
+               "%*s  - {name: VLLM_NO_USAGE_STATS, value: \"1\"} # vLLM reports home by default\n",
+               in, "", in, "", in, "");
+    if (d->ray)
+        deploy_put(out, "%*s  - {name: RAY_USAGE_STATS_ENABLED, value: \"0\"} # so does Ray\n", in,
+                   "");
+    if (d->hosts > 1)
+        deploy_put(out,
+                   "%*s  - name: VLLM_HOST_IP # where this host's ranks are reached by the others\n"
+                   "%*s    valueFrom: {fieldRef: {fieldPath: status.podIP}}\n",
+                   in, "", in, "");
+}
+
+/* Without requests for memory the pod would be the first one to be evicted. */
+static void resources(const struct deploy *d, int in, struct buf *out)
+{
+    const char *name = gpu_resource(d);
+    uint32_t cards = name ? deploy_cards(d) : 0;
+    double host = d->plan.m.host_needed / d->hosts / 1073741824.0 + 4 + 2.0 * cards;
+    deploy_put(out,
+               "%*s  resources:\n"
+               "%*s    requests: {cpu: \"%u\", memory: %.0fGi} # a pod without is evicted first\n",
+               in, "", in, "", 2 + 2 * cards, ceil(host));
+    if (name)
+        deploy_put(out,
+                   "%*s    limits: {%s: %u} # all the cards of this host that the plan takes\n", in,
+                   "", name, cards);
+}
+
+static void storage(const struct deploy *d, int in, struct buf *out)
+{
+    bool shm = deploy_is_vllm(d);
+    deploy_put(out,
+               "%*s  securityContext: {allowPrivilegeEscalation: false}\n"
+               "%*s  volumeMounts:\n%*s  - {name: cache, mountPath: /cache}\n",
+               in, "", in, "", in, "");
+    if (shm)
+        deploy_put(out,
+                   "%*s  - {name: shm, mountPath: /dev/shm} # tensor parallel ranks talk there\n",
+                   in, "");
+    deploy_put(out,
+               "%*svolumes:\n%*s- {name: cache, persistentVolumeClaim: {claimName: "
+               "hotspare-weights}}\n",
+               in, "", in, "");
+    if (shm)
+        deploy_put(out, "%*s- {name: shm, emptyDir: {medium: Memory, sizeLimit: 16Gi}}\n", in, "");
+}
+
+/* All of a pod's spec. */
+static void engine_pod(const struct deploy *d, int in, bool worker, struct buf *out)
+{
+    const char *resource = gpu_resource(d);
+    deploy_put(out, "%*sautomountServiceAccountToken: false\n%*senableServiceLinks: false\n", in,
+               "", in, "");
+    if (resource)
+        deploy_put(out,
+                   "%*stolerations: [{key: %s, operator: Exists}] # hosts with cards are often "
+                   "tainted so\n",
+                   in, "", resource);
+    if (d->ray && !worker)
+        deploy_put(out, "%*srestartPolicy: Always # a lost rank ends vLLM; both start anew\n", in,
+                   "");
     deploy_put(out, "%*scontainers:\n%*s- name: engine\n%*s  image: ", in, "", in, "", in, "");
     if (d->image)
         deploy_quoted(out, d->image, "");
     else
-        deploy_put(out, "vllm/vllm-openai%s:v" DEPLOY_VLLM_VERSION, rocm ? "-rocm" : "");
-    deploy_put(out, "\n");
-    if (deploy_is_vllm(d))
-        deploy_put(out, "%*s  command: [\"vllm\", \"serve\"]\n", in, "");
-    deploy_put(out, "%*s  args:\n", in, "");
-    args(d, in + 2, worker, out);
-    deploy_put(out,
-               "%*s  env:\n%*s  - name: HF_TOKEN # for gated repositories\n"
-               "%*s    valueFrom: {secretKeyRef: {name: hotspare, key: HF_TOKEN, optional: true}}\n"
-               "%*s  - {name: HF_HOME, value: /cache/huggingface}\n"
-               "%*s  - {name: VLLM_CACHE_ROOT, value: /cache/vllm}\n"
-               "%*s  - {name: LLAMA_CACHE, value: /cache/llama.cpp}\n",
-               in, "", in, "", in, "", in, "", in, "", in, "");
+        deploy_put(out, "vllm/vllm-openai%s:v" DEPLOY_VLLM_VERSION,
+                   resource && resource[0] == 'a' ? "-rocm" : "");
+    deploy_put(out, " # pinned: flags change between releases\n");
+    engine_command(d, in, worker, out);
+    environment(d, in, out);
     if (!worker)
         deploy_put(out, "%*s  ports: [{name: http, containerPort: %u}]\n", in, "", d->port);
     if (!worker)
         probes(d, in + 2, out);
-    if (resource)
-        deploy_put(out, "%*s  resources: {limits: {%s: %u}}\n", in, "", resource, deploy_cards(d));
-    deploy_put(out,
-               "%*s  securityContext: {allowPrivilegeEscalation: false}\n"
-               "%*s  volumeMounts:\n%*s  - {name: cache, mountPath: /cache}\n"
-               "%*s  - {name: shm, mountPath: /dev/shm} # tensor parallel ranks talk there\n",
-               in, "", in, "", in, "", in, "");
-    deploy_put(out,
-               "%*svolumes:\n%*s- {name: cache, persistentVolumeClaim: {claimName: "
-               "hotspare-weights}}\n"
-               "%*s- {name: shm, emptyDir: {medium: Memory, sizeLimit: 16Gi}}\n",
-               in, "", in, "", in, "");
+    resources(d, in, out);
+    storage(d, in, out);
 }
 
 static void claim(const struct deploy *d, struct buf *out)
@@ -123,27 +200,52 @@ static void one_host(const struct deploy *d, struct buf *out)
                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: hotspare-engine}\nspec:\n"
                "  replicas: 1\n"
                "  strategy: {type: Recreate} # there are no cards for a second one meanwhile\n"
+               "  progressDeadlineSeconds: %.0f # no verdict before the start-up probe's\n"
                "  selector: {matchLabels: {app: hotspare-engine}}\n  template:\n"
-               "    metadata: {labels: {app: hotspare-engine}}\n    spec:\n"
-               "      automountServiceAccountToken: false\n");
-    container(d, 6, false, out);
+               "    metadata: {labels: {app: hotspare-engine, hotspare-group: engine}}\n"
+               "    spec:\n",
+               deploy_load_minutes(d) * 60 + 600);
+    engine_pod(d, 6, false, out);
 }
 
 static void several_hosts(const struct deploy *d, struct buf *out)
 {
+    if (d->ray) {
+        deploy_ray_cluster(d, engine_pod, out);
+        return;
+    }
     deploy_put(out,
                "# Needs the LeaderWorkerSet controller. One group of %u hosts is one engine.\n"
                "apiVersion: leaderworkerset.x-k8s.io/v1\nkind: LeaderWorkerSet\n"
                "metadata: {name: hotspare-engine}\nspec:\n  replicas: 1\n"
                "  leaderWorkerTemplate:\n    size: %u\n"
                "    restartPolicy: RecreateGroupOnPodRestart # a lost rank ends the whole engine\n"
-               "    leaderTemplate:\n      metadata: {labels: {app: hotspare-engine}}\n"
-               "      spec:\n        automountServiceAccountToken: false\n",
+               "    leaderTemplate:\n"
+               "      metadata: {labels: {app: hotspare-engine, hotspare-group: engine}}\n"
+               "      spec:\n",
                d->hosts, d->hosts);
-    container(d, 8, false, out);
-    deploy_put(out, "    workerTemplate:\n      spec:\n"
-                    "        automountServiceAccountToken: false\n");
-    container(d, 8, true, out);
+    engine_pod(d, 8, false, out);
+    deploy_put(out, "    workerTemplate:\n      metadata: {labels: {hotspare-group: engine}}\n"
+                    "      spec:\n");
+    engine_pod(d, 8, true, out);
+}
+
+/* Engines, their ranks and Ray ask nobody for a key. */
+static void fence(const struct deploy *d, struct buf *out)
+{
+    deploy_put(out,
+               "# The engine asks nobody for a key%s. Only Hotspare's pods get in%s; add whoever "
+               "reads its metrics.\n"
+               "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+               "metadata: {name: hotspare-engine}\nspec:\n"
+               "  podSelector: {matchLabels: {hotspare-group: engine}}\n"
+               "  policyTypes: [Ingress]\n  ingress:\n"
+               "  - from: [{podSelector: {matchLabels: {app: hotspare}}}]\n"
+               "    ports: [{port: %u}]\n",
+               d->hosts > 1 ? ", and its ranks run what they are sent" : "",
+               d->hosts > 1 ? ", and its hosts among themselves" : "", d->port);
+    if (d->hosts > 1)
+        deploy_put(out, "  - from: [{podSelector: {matchLabels: {hotspare-group: engine}}}]\n");
 }
 
 static void service(const char *name, uint32_t port, struct buf *out)
@@ -168,7 +270,7 @@ static void gateway(const struct deploy *d, struct buf *out)
                "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: hotspare}\nspec:\n"
                "  replicas: %.0f\n  selector: {matchLabels: {app: hotspare}}\n  template:\n"
                "    metadata: {labels: {app: hotspare}}\n    spec:\n"
-               "      automountServiceAccountToken: false\n"
+               "      automountServiceAccountToken: false\n      enableServiceLinks: false\n"
                "      terminationGracePeriodSeconds: 630 # a drain waits 600 s for streams\n"
                "      topologySpreadConstraints: # replicas on one host would die together\n"
                "      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: "
@@ -185,6 +287,7 @@ static void gateway(const struct deploy *d, struct buf *out)
              "        ports: [{name: http, containerPort: 8484}]\n"
              "        # The admin port stays on the pod's loopback, so the door itself is asked.\n"
              "        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 5}\n"
+             "        resources: {requests: {cpu: 250m, memory: 128Mi}}\n"
              "        securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: "
              "true, runAsNonRoot: true, runAsUser: 65532, capabilities: {drop: [ALL]}}\n"
              "        env: [{name: HOME, value: /state}]\n"
@@ -213,6 +316,8 @@ void deploy_kubernetes(const struct deploy *d, struct buf *out)
         one_host(d, out);
     deploy_put(out, "---\n");
     service("hotspare-engine", d->port, out);
+    deploy_put(out, "---\n");
+    fence(d, out);
     deploy_put(out, "---\n");
     gateway(d, out);
 }

@@ -28,10 +28,13 @@ void deploy_quoted(struct buf *out, const char *text, const char *twice)
 void deploy_head(const struct deploy *d, struct buf *out)
 {
     const struct deployment *p = &d->plan.d;
+    char cards[16] = "";
+    if (p->gpu)
+        (void)snprintf(cards, sizeof cards, "%ux ", d->plan.cards);
     deploy_put(out,
-               "# Written by hotspare deploy: %s, %s, %s, %ux %s, %.0f tokens of context.\n"
+               "# Written by hotspare deploy: %s, %s, %s, %s%s, %.0f tokens of context.\n"
                "# Judged by the plan, not tried on this hardware. Licence: %s, %s use: %s.\n",
-               p->model->id, p->quant->id, engine_name(p->engine), d->plan.cards,
+               p->model->id, p->quant->id, engine_name(p->engine), cards,
                p->gpu ? p->gpu->name : p->host->name, p->context,
                p->model->licence ? p->model->licence : "not known", use_kind_name(d->use.kind),
                ruling_name(d->verdict.verdict));
@@ -44,6 +47,25 @@ static void whys(const struct deploy *d, struct buf *out)
     for (size_t i = 0; i < d->flag_count; i++)
         deploy_put(out, "# %-28s %s\n", d->flags[i].name ? d->flags[i].name : "(model)",
                    d->flags[i].why);
+}
+
+/* Outside of vLLM's image its templates are nowhere by themselves. */
+static const char *host_value(const struct deploy *d, const struct deploy_flag *f, char *room,
+                              size_t size)
+{
+    if (!d->chat_template || !f->name || strcmp(f->name, "--chat-template") != 0)
+        return f->value;
+    (void)snprintf(room, size, DEPLOY_HOST_TEMPLATES "%s", d->chat_template);
+    return room;
+}
+
+static void before_start(const struct deploy *d, struct buf *out)
+{
+    if (d->chat_template)
+        deploy_put(out,
+                   "# Before the first start: put examples/%s of vLLM " DEPLOY_VLLM_VERSION
+                   "'s source into " DEPLOY_HOST_TEMPLATES ".\n",
+                   d->chat_template);
 }
 
 /* ---- command ---- */
@@ -63,14 +85,15 @@ static void shell_line(const struct deploy *d, uint32_t rank, struct buf *out)
     shell_word(out, d->program ? d->program : own);
     if (deploy_is_vllm(d))
         deploy_put(out, " serve");
+    char room[512];
     for (size_t i = 0; i < d->flag_count; i++) {
         if (d->flags[i].name)
             deploy_put(out, " \\\n    %s", d->flags[i].name);
         if (d->flags[i].value)
-            shell_word(out, d->flags[i].value);
+            shell_word(out, host_value(d, &d->flags[i], room, sizeof room));
     }
     deploy_put(out, " \\\n    --host %s", d->hosts > 1 ? "0.0.0.0" : "127.0.0.1");
-    if (d->hosts > 1)
+    if (d->hosts > 1 && !d->ray)
         deploy_put(out, " \\\n    --nnodes %u --node-rank %u --master-addr \"$MASTER\"%s", d->hosts,
                    rank, rank ? " --headless" : "");
     deploy_put(out, "\n");
@@ -81,7 +104,10 @@ void deploy_command(const struct deploy *d, struct buf *out)
     deploy_put(out, "#!/bin/sh\n");
     deploy_head(d, out);
     whys(d, out);
+    before_start(d, out);
     deploy_put(out, "# HF_TOKEN in the environment opens gated repositories.\nset -eu\n");
+    if (deploy_is_vllm(d))
+        deploy_put(out, "export VLLM_NO_USAGE_STATS=1 # vLLM reports home by default\n");
     if (d->hosts == 1) {
         shell_line(d, 0, out);
         return;
@@ -93,7 +119,10 @@ void deploy_command(const struct deploy *d, struct buf *out)
                d->hosts - 1);
     for (uint32_t rank = 0; rank < d->hosts; rank++) {
         deploy_put(out, "%u)\n", rank);
-        shell_line(d, rank, out);
+        if (d->ray)
+            deploy_ray_shell(d, rank, out);
+        if (!d->ray || rank == 0)
+            shell_line(d, rank, out);
         deploy_put(out, ";;\n");
     }
     deploy_put(out, "*) echo \"no rank $RANK\" >&2; exit 64 ;;\nesac\n");
@@ -144,7 +173,8 @@ static void devices(const struct deploy *d, struct buf *out)
         deploy_put(out, "DeviceAllow=/dev/kfd rw\nDeviceAllow=char-drm rw\n"
                         "SupplementaryGroups=render video\n");
     else
-        deploy_put(out, "# Cards are seen only by these names; nvidia-persistenced makes them.\n"
+        deploy_put(out, "# Cards are seen only by these names. The unit may not make them: have\n"
+                        "# `nvidia-modprobe -c 0 -u` run at boot where nothing else does.\n"
                         "DeviceAllow=char-nvidia-frontend rw\nDeviceAllow=char-nvidia rw\n"
                         "DeviceAllow=char-nvidia-uvm rw\nDeviceAllow=char-nvidia-caps rw\n");
 }
@@ -152,8 +182,10 @@ static void devices(const struct deploy *d, struct buf *out)
 void deploy_systemd(const struct deploy *d, struct buf *out)
 {
     const char *own = deploy_is_vllm(d) ? "/opt/vllm/bin/vllm" : "/usr/local/bin/llama-server";
+    char room[512];
     deploy_head(d, out);
     whys(d, out);
+    before_start(d, out);
     deploy_put(out,
                "\n[Unit]\nDescription=%s for Hotspare\n"
                "Wants=network-online.target\nAfter=network-online.target\n"
@@ -164,7 +196,7 @@ void deploy_systemd(const struct deploy *d, struct buf *out)
         deploy_put(out, " \\\n    %s%s", d->flags[i].name ? d->flags[i].name : "",
                    d->flags[i].name && d->flags[i].value ? " " : "");
         if (d->flags[i].value)
-            deploy_quoted(out, d->flags[i].value, "%$");
+            deploy_quoted(out, host_value(d, &d->flags[i], room, sizeof room), "%$");
     }
     deploy_put(out, " \\\n    --host 127.0.0.1\n"
                     "Restart=always\nRestartSec=5\nTimeoutStopSec=120\n"
@@ -172,7 +204,7 @@ void deploy_systemd(const struct deploy *d, struct buf *out)
                     "EnvironmentFile=-/etc/hotspare/engine.env\n"
                     "Environment=HOME=/var/lib/hotspare-engine HF_HOME=/var/cache/hotspare-engine "
                     "VLLM_CACHE_ROOT=/var/cache/hotspare-engine/vllm "
-                    "LLAMA_CACHE=/var/cache/hotspare-engine/llama.cpp\n"
+                    "LLAMA_CACHE=/var/cache/hotspare-engine/llama.cpp VLLM_NO_USAGE_STATS=1\n"
                     "LimitMEMLOCK=infinity\nLimitNOFILE=65536\n");
     deploy_put(out, "%s", hardening);
     devices(d, out);
@@ -252,9 +284,13 @@ void deploy_compose(const struct deploy *d, struct buf *out)
     deploy_put(out, "    command:\n");
     compose_flags(d, out);
     deploy_put(out, "    environment:\n      - HF_TOKEN # its name only: from the shell, for gated "
-                    "repositories\n      - HF_HOME=/cache/huggingface\n"
-                    "      - VLLM_CACHE_ROOT=/cache/vllm\n      - LLAMA_CACHE=/cache/llama.cpp\n"
-                    "    volumes:\n      - cache:/cache # weights and compiled kernels survive\n");
+                    "repositories\n");
+    deploy_put(out, "%s",
+               deploy_is_vllm(d) ? "      - HF_HOME=/cache/huggingface\n"
+                                   "      - VLLM_CACHE_ROOT=/cache/vllm\n"
+                                   "      - VLLM_NO_USAGE_STATS=1 # vLLM reports home by default\n"
+                                 : "      - LLAMA_CACHE=/cache/llama.cpp\n");
+    deploy_put(out, "    volumes:\n      - cache:/cache # weights and compiled kernels survive\n");
     if (d->file) {
         deploy_put(out, "      - type: bind\n        source: ");
         deploy_quoted(out, d->folder, "$");
@@ -265,9 +301,10 @@ void deploy_compose(const struct deploy *d, struct buf *out)
     deploy_put(out, "    ports: [\"127.0.0.1:%u:%u\"] # the engine asks nobody for a key\n",
                d->port, d->port);
     compose_gpu(d, out);
+    if (deploy_is_vllm(d))
+        deploy_put(out, "    shm_size: 16g # tensor parallel ranks talk through /dev/shm\n");
     deploy_put(out,
-               "    shm_size: 16g # tensor parallel ranks talk through /dev/shm\n"
-               "    ulimits: {memlock: -1}\n"
+               "    ulimits: {memlock: -1} # pinned host memory\n"
                "    healthcheck:\n"
                "      test: [\"CMD\", \"curl\", \"-fsS\", \"http://127.0.0.1:%u/health\"]\n"
                "      interval: 10s\n      timeout: 5s\n      retries: 6\n"

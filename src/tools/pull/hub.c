@@ -10,8 +10,14 @@
 #define ID_PART_MAX 96u
 #define LISTED_MAX 40u
 #define REVISION_MAX 200u
+#define WORD_MAX 100u /* bytes of a hub's word that are repeated to a person */
 
 /* ---- names ---- */
+
+static bool one_of(char c, const char *set)
+{
+    return c != 0 && strchr(set, c) != NULL;
+}
 
 static bool id_part(struct span s)
 {
@@ -19,7 +25,7 @@ static bool id_part(struct span s)
         span_search(s, SPAN("..")) >= 0)
         return false;
     for (size_t i = 0; i < s.len; i++)
-        if (!isalnum((unsigned char)s.at[i]) && !strchr("._-", s.at[i]))
+        if (!isalnum((unsigned char)s.at[i]) && !one_of(s.at[i], "._-"))
             return false;
     return true;
 }
@@ -44,7 +50,7 @@ bool hub_revision_valid(struct span s)
     if (s.len == 0 || s.len > REVISION_MAX || s.at[0] == '-' || span_search(s, SPAN("..")) >= 0)
         return false;
     for (size_t i = 0; i < s.len; i++)
-        if (!isalnum((unsigned char)s.at[i]) && !strchr("._-/", s.at[i]))
+        if (!isalnum((unsigned char)s.at[i]) && !one_of(s.at[i], "._-/"))
             return false;
     return true;
 }
@@ -92,9 +98,22 @@ static bool is_hex(struct span s, size_t digits)
 
 /* ---- the hub's answer ---- */
 
+/* A stranger's word for a person's terminal: control bytes would move its cursor or worse. */
+static const char *shown(struct arena *a, struct span s)
+{
+    char *out = arena_alloc(a, WORD_MAX + 1);
+    size_t n = 0;
+    for (; n < s.len && n < WORD_MAX; n++) {
+        unsigned char c = (unsigned char)s.at[n];
+        out[n] = c < 0x20 || c == 0x7f ? '?' : s.at[n];
+    }
+    out[n] = 0;
+    return out;
+}
+
 static const char *decoded(struct arena *a, struct json v)
 {
-    return json_is(v, JSON_STRING) ? arena_cstr(a, json_str_decode(v, a)) : NULL;
+    return json_is(v, JSON_STRING) ? shown(a, json_str_decode(v, a)) : NULL;
 }
 
 static enum err read_file(struct arena *a, struct json sibling, struct hub_file *out,
@@ -106,9 +125,9 @@ static enum err read_file(struct arena *a, struct json sibling, struct hub_file 
     struct span text = json_is(name, JSON_STRING) ? json_str_decode(name, a) : SPAN_EMPTY;
     int64_t size = -1;
     if (!hub_name_safe(text)) {
-        *out_why = arena_printf(a, "it lists a file whose name would leave its folder: %.*s",
-                                (int)(text.len > 100 ? 100 : text.len), text.at ? text.at : "")
-                       .at;
+        *out_why =
+            arena_printf(a, "it lists a file whose name would leave its folder: %s", shown(a, text))
+                .at;
         return ERR_INVALID;
     }
     if (json_i64(json_get(sibling, "size"), &size) != ERR_OK || size < 0 || size > HUB_SIZE_MAX) {
@@ -131,6 +150,16 @@ static const char *card_licence(struct arena *a, struct json root)
     const char *word = decoded(a, json_get(card, "license"));
     const char *name = decoded(a, json_get(card, "license_name"));
     return word && strcmp(word, "other") == 0 && name ? name : word;
+}
+
+/* Of two with one name, which would be the one that is verified? */
+static const char *listed_twice(const struct hub_model *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        for (size_t k = i + 1; k < m->count; k++)
+            if (strcmp(m->files[i].name, m->files[k].name) == 0)
+                return m->files[i].name;
+    return NULL;
 }
 
 enum err hub_read(struct arena *a, struct span text, struct hub_model *out, const char **out_why)
@@ -158,7 +187,10 @@ enum err hub_read(struct arena *a, struct span text, struct hub_model *out, cons
             return e;
         out->count++;
     }
-    return ERR_OK;
+    const char *twice = listed_twice(out);
+    if (twice)
+        *out_why = arena_printf(a, "it lists %s twice", twice).at;
+    return twice ? ERR_INVALID : ERR_OK;
 }
 
 /* ---- choosing ---- */
@@ -205,7 +237,7 @@ static bool is_licence(struct span name)
 static bool is_beside(struct span name)
 {
     static const char *const ends[] = {".json", ".txt", ".model", ".tiktoken", ".jinja"};
-    if (span_find(name, '/') >= 0)
+    if (span_find(name, '/') >= 0 || span_is(name, HUB_MANIFEST))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(ends); i++)
         if (span_ends(name, span_from(ends[i])))
@@ -274,6 +306,10 @@ static enum err by_names(struct arena *a, const struct hub_model *m, const struc
         const struct hub_file *found = NULL;
         for (size_t i = 0; i < m->count && !found; i++)
             found = strcmp(m->files[i].name, w->names[n]) == 0 ? &m->files[i] : NULL;
+        if (found && strcmp(found->name, HUB_MANIFEST) == 0) {
+            *out_why = HUB_MANIFEST " is what a pull writes itself: it cannot come from a hub";
+            return ERR_INVALID;
+        }
         if (!found) {
             *out_why =
                 listing(a, m, arena_printf(a, "it has no file \"%s\"; there are:", w->names[n]).at,

@@ -9,7 +9,9 @@
 
 #define HUB_FILES_MAX 4096u
 #define HUB_ANSWER_MAX ((size_t)32 << 20)
-#define HUB_NAME_MAX 1024u       /* bytes of a file's name with its folders */
+#define HUB_NAME_MAX 1024u /* bytes of a file's name with its folders */
+/* What a pull writes beside the files; a hub's own of that name is never taken. */
+#define HUB_MANIFEST "hotspare-pull.json"
 #define HUB_FOLDERS_MAX 8u       /* in it */
 #define HUB_SIZE_MAX (1LL << 50) /* bytes of one file: 1 PiB */
 
@@ -35,8 +37,9 @@ struct hub_model {
     struct hub_file *files;
     size_t count;
 };
-/* All in `a`. A name that would leave its folder, a size or a sum that is none: ERR_INVALID for
- * the whole, with a sentence in *out_why: such a hub is not to be trusted with the rest. */
+/* All in `a`. A name that would leave its folder or comes twice, a size or a sum that is none:
+ * ERR_INVALID for the whole, with a sentence in *out_why: such a hub is not to be trusted with the
+ * rest. */
 MUST_USE enum err hub_read(struct arena *a, struct span text, struct hub_model *out,
                            const char **out_why);
 

@@ -430,6 +430,16 @@ static enum part_end open_part(struct part *p)
     return whole ? PART_DONE : PART_SIGNAL;
 }
 
+/* Nothing came: nothing stays. The lock is ours still. */
+static void drop_empty(struct part *p)
+{
+    struct stat s;
+    if (fstat(p->fd, &s) != 0 || s.st_size > 0)
+        return;
+    (void)unlinkat(p->folder, p->part_name, 0);
+    (void)unlinkat(p->folder, p->tag_name, 0);
+}
+
 static enum part_end run(struct part *p)
 {
     enum part_end end = PART_DONE;
@@ -437,8 +447,11 @@ static enum part_end run(struct part *p)
         end = look(p);
     if (end == PART_DONE)
         end = open_part(p);
-    if (end == PART_DONE)
+    if (end == PART_DONE) {
         end = fetch(p);
+        if (end != PART_DONE)
+            drop_empty(p);
+    }
     progress_end(p->job->progress);
     return end == PART_DONE ? compare_and_rename(p) : end;
 }

@@ -25,7 +25,7 @@
 #define ENDPOINT "https://huggingface.co"
 #define TOKEN_MAX 512u
 #define ROOM_LEFT ((uint64_t)64 << 20) /* of the disk, when all is loaded */
-#define MANIFEST "hotspare-pull.json"
+#define MANIFEST HUB_MANIFEST
 #define MANIFEST_MAX ((size_t)16 << 20)
 
 static int usage(FILE *to, int status)
@@ -172,6 +172,20 @@ static int read_model(struct pull *p)
         return complain(EXIT_USAGE, "--sha256", "64 hexadecimal digits in lower case");
     p->id = arena_cstr(&p->arena, p->ref.id);
     return 0;
+}
+
+/* Who needs one would wait for connections that cannot be made. */
+static void say_proxies_unused(void)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *value = getenv(names[i]);
+        if (value == NULL || *value == 0)
+            continue;
+        (void)fprintf(stderr, "hotspare: %s is set, and pull uses no proxy: it connects itself\n",
+                      names[i]);
+        return;
+    }
 }
 
 static int read_environment(struct pull *p)
@@ -503,6 +517,7 @@ static int run(struct pull *p)
     bool known = pull_licence_known(p);
     if (known && !pull_licence_show(p))
         return EXIT_FORBIDDEN;
+    say_proxies_unused();
     if (web_open(&p->web, &p->arena, p->endpoint, p->token) != ERR_OK)
         return complain(EXIT_UNAVAILABLE, "certificates", p->web.why);
     status = with_hub(p, known);
