@@ -16,10 +16,6 @@ const char *deploy_refused(const struct deploy *d, const char *format)
     if (kubernetes && d->file)
         return "a file of this machine is not in the cluster: name a repository with --repo";
     if (kubernetes && d->ray && !d->image)
-        return "vLLM's images hold no Ray since 0.19: build one with ray and wget "
-               "(docs/deploying.md "
-               "has the lines) and name it with --image";
-    if (kubernetes && d->ray && !d->image)
         return "vLLM's images hold no Ray since 0.19: build one with Ray and wget "
                "(docs/deploying.md has the lines) and name it with --image";
     if (kubernetes && !deploy_is_vllm(d) && !d->image)
