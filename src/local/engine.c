@@ -272,6 +272,8 @@ enum engine_reason engine_reason_of(struct span line)
         {SPAN_INIT("address already in use"), ENGINE_PORT_TAKEN},
         {SPAN_INIT("couldn't bind"), ENGINE_PORT_TAKEN},
         {SPAN_INIT("failed to open GGUF file"), ENGINE_MODEL_MISSING},
+        {SPAN_INIT("HFValidationError: Repo id must be"), ENGINE_MODEL_MISSING}, /* vLLM 0.32 */
+        {SPAN_INIT("LocalEntryNotFoundError: "), ENGINE_MODEL_MISSING},          /* the same */
         {SPAN_INIT("failed to load model"), ENGINE_MODEL_BAD},
         {SPAN_INIT("error loading model"), ENGINE_MODEL_BAD},
         {SPAN_INIT("unrecognized arguments"), ENGINE_BAD_FLAG},

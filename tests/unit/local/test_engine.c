@@ -241,6 +241,11 @@ static void reasons_are_read_from_what_engines_say(void **state)
         {"llama_model_load: error loading model: invalid magic", ENGINE_MODEL_BAD},
         {"error: invalid argument: --swap-space", ENGINE_BAD_FLAG},
         {"vllm: error: unrecognized arguments: --swap-space 4", ENGINE_BAD_FLAG},
+        {"huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name'",
+         ENGINE_MODEL_MISSING},
+        {"huggingface_hub.errors.LocalEntryNotFoundError: Cannot find an appropriate cached "
+         "snapshot",
+         ENGINE_MODEL_MISSING},
         {"main: model loaded", ENGINE_FINE},
         {"", ENGINE_FINE},
     };
