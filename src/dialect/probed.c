@@ -4,6 +4,8 @@
 
 #include "base/span.h"
 
+#include <time.h>
+
 #define FLAGS_MAX 2
 #define IN_MESSAGES 1U /* a body of this format can ask for it */
 #define IN_OPENAI 2U
@@ -87,4 +89,40 @@ bool probed_narrows(const struct probed *p, const struct capability *presumed, b
             probed_presumes(f, presumed))
             return true;
     return false;
+}
+
+const struct probed *probed_find(const struct probed *all, size_t count, const char *target,
+                                 const char *url, const char *model, usec wall)
+{
+    const struct probed *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct probed *p = &all[i];
+        bool same = strcmp(p->target, target) == 0 && strcmp(p->url, url) == 0 &&
+                    strcmp(p->model, model) == 0 && probed_is_fresh(p, wall);
+        if (same && (!found || p->at > found->at))
+            found = p;
+    }
+    return found;
+}
+
+bool probed_all_messages(const struct probed *all, size_t count, const char *target,
+                         const char *url, usec wall)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!probed_find(&all[i], 1, target, url, all[i].model, wall))
+            continue;
+        if (!(all[i].can & BIT(PROBED_MESSAGES)))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+void probed_day(const struct probed *p, char text[PROBED_DAY_BYTES])
+{
+    time_t at = (time_t)(p->at / USEC_PER_SEC);
+    struct tm tm;
+    if (!gmtime_r(&at, &tm) || strftime(text, PROBED_DAY_BYTES, "%Y-%m-%d", &tm) == 0)
+        (void)snprintf(text, PROBED_DAY_BYTES, "?");
 }

@@ -159,6 +159,14 @@ with Standin("slow", words=WORDS, rate=200, first_token="100ms", more=["--lacks"
         day = time.strftime("%Y-%m-%d", time.gmtime())
         told = config.run("config", "explain", "targets.c").stdout
         expect_true(re.search(rf"^  stop +no +probed {day}$", told, re.M) or day != time.strftime("%Y-%m-%d", time.gmtime()), told)
+    with claim("explain_chain_goes_by_what_was_probed"):
+        told = config.run("config", "explain", "--chain").stdout
+        expect_true(re.search(r"^  1\. c/x: kind .*\n     known from: .*\n     probed \d{4}-\d\d-\d\d: (.*, )?stop=no(, .*)?$", told, re.M), told)
+        expect_true(re.search(r"degraded: (.*, )?stop sequence \(stop_sequences\)", told), told)
+        os.rename(config.state, config.state + ".away")
+        told = config.run("config", "explain", "--chain").stdout
+        os.rename(config.state + ".away", config.state)
+        expect_true("probed" not in told and not re.search(r"degraded: (.*, )?stop sequence \(stop_sequences\)", told), told)
     with claim("matrix_shows_what_the_probe_measured"):
         done = config.run("matrix", "--json")
         rows = [r for r in json.loads(done.stdout)["rows"] if r["kind"] == "live"]
