@@ -467,6 +467,11 @@ static void check_stop(struct check *k)
                                      .seen = "the answer ended there",
                                      .ignored = "ignored: the answer goes on"};
     WITH_AND_WITHOUT(k, stop);
+    if (k->d->dialect->id == DIALECT_OPENAI_RESPONSES) {
+        say(k, ROW_STOP, STATE_DEGRADED, false,
+            "this format has none: the gateway ends the answer there, and says so");
+        return;
+    }
     check_feature(k, &f, &native, &without);
 }
 

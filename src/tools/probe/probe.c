@@ -163,11 +163,14 @@ static void add(struct command *c, size_t target, const char *model)
                         .raw_model = json_content(&c->arena, model),
                         .presumed = capable_presumed(asked, span_from(model))};
     c->count++;
+    p->ours = t->start != ENGINE_NEVER;
     p->context = context_for(c, &p->presumed, t->context);
     open_doors(c, p, t);
     if (t->port_open)
-        (void)snprintf(p->not_asked, sizeof p->not_asked,
-                       "the gateway starts this engine at a port of its own choice: give it a url");
+        (void)snprintf(
+            p->not_asked, sizeof p->not_asked,
+            "the gateway starts this engine at a port that only it knows; give the target "
+            "a url with a port of your own, start the gateway, and probe while it is up");
 }
 
 static int choose_all(struct command *c)
@@ -369,6 +372,16 @@ static void store(struct command *c, struct probe *p)
     arena_deinit(&a);
 }
 
+/* It is the gateway that starts it, and perhaps only when somebody asks. */
+static void tell_engine(struct probe *p)
+{
+    size_t len = strlen(p->trouble);
+    if (p->ours && !p->answers)
+        (void)snprintf(p->trouble + len, sizeof p->trouble - len,
+                       "; the gateway starts this engine: run hotspare serve, send one request "
+                       "for it where it starts on demand, and probe once it is up");
+}
+
 static void run(struct command *c)
 {
     const char *no_color = getenv("NO_COLOR");
@@ -377,6 +390,8 @@ static void run(struct command *c)
         struct probe *p = &c->probes[i];
         if (p->not_asked[0] == '\0')
             probe_run(p, on_row, c);
+        if (!c->asker.stopped)
+            tell_engine(p);
         if (isatty(STDERR_FILENO) == 1 && !c->json)
             (void)fprintf(stderr, "\r\033[K");
         if (p->answers)
