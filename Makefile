@@ -8,7 +8,7 @@ VERSION = $(shell awk -F"'" '/^project/ { print $$6 }' meson.build)
 BOOTSTRAP ?= scripts/bootstrap
 FUZZ_SECONDS ?= 60
 
-.PHONY: all demo test asan bench fuzz lint fmt sweep install uninstall clean help
+.PHONY: all demo test test-ollama asan bench fuzz lint fmt sweep install uninstall clean help
 
 all: ## the program, build/hotspare, and the library
 	@$(BOOTSTRAP) build
@@ -20,6 +20,12 @@ demo: all ## a provider dies, nobody notices: 20 conversations, under 30 seconds
 test: ## everything the continuous integration runs; ends with "N passed, N failed, N skipped"
 	@$(BOOTSTRAP) test
 	@python3 tests/run
+
+test-ollama: ## the real Ollama behind the gateway; builds it first, which takes minutes the first time
+	@$(BOOTSTRAP) test
+	@scripts/build release
+	@python3 tests/clients/install.py llama ollama
+	@HOTSPARE_BIN="$(CURDIR)/build/hotspare" tests/clients/test_ollama.py
 
 asan: ## unit and simulator tests under address and undefined-behaviour checks
 	@$(BOOTSTRAP) fuzz lint
@@ -75,4 +81,4 @@ clean: ## takes build/ away
 	rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile

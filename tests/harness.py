@@ -11,6 +11,7 @@ is kept and shown when a test fails. Leaving a `with` sends SIGTERM and requires
 and no word from a sanitizer.
 """
 import contextlib
+import glob
 import http.client
 import json
 import os
@@ -224,6 +225,47 @@ class Serve(Process):
             super().__exit__(kind, value, trace)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Troupe:
+    """One run of `hotspare COMMAND`, which starts processes of its own: in a TMPDIR of its own, by which they are recognised."""
+
+    def __init__(self, command, *arguments):
+        self.tmp = tempfile.mkdtemp(prefix=f"hotspare-test-{command}-")
+        self.p = subprocess.Popen([BIN, command, *arguments], env=clean_env(TMPDIR=self.tmp), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def processes(self):
+        """Those of its children that run: pid -> command line."""
+        found = {}
+        for path in glob.glob("/proc/[0-9]*/environ"):
+            folder = os.path.dirname(path)
+            try:
+                with open(path, "rb") as f:
+                    if f"HOME={self.tmp}/".encode() not in f.read():
+                        continue
+                with open(folder + "/cmdline", "rb") as f:
+                    found[int(os.path.basename(folder))] = f.read().replace(b"\0", b" ").decode()
+            except OSError:
+                continue  # it has ended meanwhile
+        return found
+
+    def wait_for_processes(self, count, seconds=30):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if len(self.processes()) == count:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"wanted {count} processes, there are {self.processes()}")
+
+    def end(self, seconds=60):
+        """(exit code, stdout, stderr); whatever happened, no process and no file is left."""
+        out, err = self.p.communicate(timeout=seconds)
+        expect_true(not SANITIZER.search(err), err)
+        self.wait_for_processes(0, 5)
+        expect(os.listdir(self.tmp), [], "files left behind")
+        os.rmdir(self.tmp)
+        return self.p.returncode, out, err
 
 
 def yaml(targets, routes, deadlines):

@@ -229,7 +229,9 @@ void estimate_speed(const struct deployment *d, const struct memory *m, struct s
     double fit = fmin(fmax(m->most_sequences, 1), BATCH_MOST);
     double usual = d->engine == ENGINE_VLLM ? BATCH_USUAL : d->gpu ? SLOTS_USUAL : 1;
     out->batch = fmin(d->sequences > 1 ? d->sequences : usual, fit);
-    out->band = speed_band(d->model, d->gpu ? d->gpu : d->host, d->engine, &out->band_why);
+    const struct fact_gpu *g = d->gpu ? d->gpu : d->host;
+    out->band = speed_band(d->model, g, d->engine, d->sequences > fit);
+    out->first_band = speed_first_band(g, d->engine);
     if (d->engine == ENGINE_VLLM && d->gpu)
         vllm_speed(d, out);
     else
@@ -239,4 +241,14 @@ void estimate_speed(const struct deployment *d, const struct memory *m, struct s
         out->usd_output = d->usd_h * 1e6 / (3600 * out->all * busy);
         out->usd_blended = out->usd_output / (1 + d->isl / fmax(d->osl, 1));
     }
+}
+
+struct range estimate_time_range(double seconds, const struct speed_band *b)
+{
+    return (struct range){seconds * (1 - b->faster), seconds * (1 + b->slower)};
+}
+
+struct range estimate_rate_range(double per_second, const struct speed_band *b)
+{
+    return (struct range){per_second / (1 + b->slower), per_second / (1 - b->faster)};
 }

@@ -42,8 +42,8 @@ struct speed {
     double batch;       /* conversations decoded together for the figures below */
     double first_token; /* seconds, alone */
     double one, all;    /* answer tokens/s of one conversation alone, and of all together */
-    double band;        /* share by which they may be wrong */
-    const char *band_why;
+    /* How far published figures lie from such estimates; first_band: from first_token. */
+    const struct speed_band *band, *first_band;
     double usd_output, usd_blended; /* per million tokens; 0: rent not known */
 };
 
@@ -57,3 +57,10 @@ const char *estimate_split_refused(const struct deployment *d);
 bool estimate_engine_has(const struct fact_quant *q, enum engine e);
 /* The card can run it (its generation is new enough). */
 bool estimate_card_has(const struct fact_quant *q, const struct fact_gpu *g);
+
+/* Bounds of an estimated figure by its band: of a time or a price, and of a rate (tokens/s). */
+struct range {
+    double least, most;
+};
+struct range estimate_time_range(double seconds, const struct speed_band *b);
+struct range estimate_rate_range(double per_second, const struct speed_band *b);

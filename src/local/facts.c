@@ -77,6 +77,7 @@ static void read_model(struct row r, void *out)
         .quantized_as = text(r, "quantized_as"),
         .min_vllm = text(r, "min_vllm"),
         .checkpoint_bytes = number(r, "checkpoint_gb") * BILLION,
+        .draft_layers = number(r, "draft_layers"),
         .swe_bench = number(r, "swe_bench"),
         .as_of = text(r, "as_of"),
         .source = text(r, "source"),

@@ -20,6 +20,7 @@ struct fact_model {
     const char *licence, *released, *tool_parser, *reasoning_parser, *needs, *quantized_as,
         *min_vllm;
     double checkpoint_bytes; /* published; 0: not known */
+    double draft_layers;     /* of the checkpoint, that only speculative decoding loads */
     double swe_bench;        /* 0: not known */
     const char *as_of, *source;
     /* Read from a file's header: bytes by part, summed exactly; 0: no file. */

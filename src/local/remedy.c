@@ -309,6 +309,13 @@ static const struct fact_quant *smallest_good(const struct facts *f, const struc
     return NULL;
 }
 
+/* Later, or as late and larger. */
+static bool is_newer(const struct fact_model *m, const struct fact_model *than)
+{
+    int later = m->released ? strcmp(m->released, than->released ? than->released : "") : -1;
+    return later > 0 || (later == 0 && m->total > than->total);
+}
+
 static void add_smaller(struct work *w)
 {
     const struct fact_model *best = NULL;
@@ -316,7 +323,7 @@ static void add_smaller(struct work *w)
     for (size_t i = 0; i < w->f->model_count; i++) {
         const struct fact_model *m = &w->f->models[i];
         if (m->total >= w->from->model->total || m->context < d.context ||
-            (best && (m->released ? strcmp(m->released, best->released) <= 0 : true)))
+            (best && !is_newer(m, best)))
             continue;
         d.model = m;
         const struct fact_quant *q = smallest_good(w->f, &d);

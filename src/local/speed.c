@@ -1,18 +1,17 @@
 /* A decoding step costs the bytes it reads over the bandwidth, plus arithmetic, plus the traffic
- * between cards, plus a fixed time a layer. Experts are read when a token of the batch picks them:
- * with B tokens that is 1-(1-k/E)^B of them. Prompts of other requests are computed in between,
- * which is the second term of the arithmetic; beyond a ratio of 8 clients sit in prefill and the
- * real batch is smaller, so it is capped there. */
+ * between cards, plus fixed times for a layer and a conversation. Experts are read when a token of
+ * the batch picks them: with B tokens that is 1-(1-k/E)^B of them; their many small products are
+ * bound by what the card's cores can gather before its memory is (H100 and H200 read them equally
+ * fast). Prompts of other requests are computed in between: products and attention; beyond a ratio
+ * of 8 clients sit in prefill and the real batch is smaller, so it is capped there. */
 #include "local/speed.h"
 #include "base/span.h"
 #include <math.h>
 
-#define LAYER_SECONDS 74e-6
-#define LAYER_SECONDS_TP 88e-6
-#define PREFILL_LAYER_SECONDS 0.2e-3
-#define DECODE_MFU 0.58
-#define MIXED_MFU 0.69
-#define LINK_SHARE 0.6
+#define MEMORY_SHARE 0.95
+#define MLA_HEAD 160.0       /* prompts are read uncompressed: keys 192 wide, values 128 */
+#define REQUEST_SECONDS 0.05 /* taking a request in, and the step that runs when it comes */
+#define PREFILL_MFU_MOE 0.27
 #define PREFILL_RATIO_MOST 8.0
 #define LLAMA_FIXED_SECONDS 1e-3
 #define LLAMA_FIXED_SECONDS_MOE 3e-3
@@ -23,8 +22,16 @@
 #define CPU_MFU 0.5
 #define PCIE 32e9 /* bytes/s of a x16 slot, fourth generation */
 #define UBATCH 512.0
-#define BAND_DENSE 0.25
-#define BAND_MOE 0.35
+
+const struct speed_fit speed_fitted = {
+    .expert_rate = 2.8e-3,
+    .mfu = 0.69,
+    .attention_mfu = 0.18,
+    .link_share = 0.43,
+    .layer = 68e-6,
+    .expert_layer = 17e-6,
+    .sequence = 27e-6,
+};
 
 const char *engine_name(enum engine e)
 {
@@ -69,25 +76,17 @@ static double flops(const struct fact_gpu *g, const struct fact_quant *q)
     return or_else(f, 1e12);
 }
 
-/* Share of the bandwidth that a step reaches. */
-static double memory_share(const struct fact_model *m, const struct fact_gpu *g,
-                           const struct fact_quant *q)
+/* Bytes of weights a step reads: those of every token, and of the experts picked. */
+static double shared_read(const struct speed_case *c)
 {
-    if (m->expert <= 0)
-        return or_else(q->decode_eff, 0.95);
-    if (strcmp(q->id, "nvfp4") == 0)
-        return 0.79;
-    if (strstr(q->id, "mxfp4"))
-        return is_blackwell(g) ? 0.79 : 0.71;
-    return q->bits_expert < 8 ? 0.38 : 0.56;
+    return c->model->dense * c->quant->bits_dense / 8 +
+           lm_head(c->model) * c->quant->bits_embed / 8;
 }
 
-static double weights_read(const struct speed_case *c)
+static double experts_read(const struct speed_case *c)
 {
-    const struct fact_model *m = c->model;
-    double touched = 1 - pow(1 - routed_share(m), c->batch);
-    return m->dense * c->quant->bits_dense / 8 + lm_head(m) * c->quant->bits_embed / 8 +
-           m->expert * touched * c->quant->bits_expert / 8;
+    double touched = 1 - pow(1 - routed_share(c->model), c->batch);
+    return c->model->expert * touched * c->quant->bits_expert / 8;
 }
 
 static double cache_read(const struct speed_case *c)
@@ -98,35 +97,64 @@ static double cache_read(const struct speed_case *c)
     return c->batch * (kv_bytes(m, c->kv, context) + m->state_bytes);
 }
 
+static double memory_seconds(const struct speed_case *c, const struct speed_fit *f, double tp)
+{
+    double shards = kv_is_mla(c->model) ? 1 : tp;
+    double rate = or_else(c->gpu->bandwidth, 1e9) * or_else(c->quant->decode_eff, MEMORY_SHARE);
+    double gather = or_else(c->gpu->bf16, 1e12) * f->expert_rate;
+    return (shared_read(c) / tp + cache_read(c) / shards) / rate +
+           experts_read(c) / tp / fmin(rate, gather);
+}
+
+/* FLOP of attention for one prompt token that sees `seen` tokens before it: two products. */
+static double attention_flop(const struct fact_model *m, double seen)
+{
+    bool mla = kv_is_mla(m);
+    double layer = mla ? m->head_dim : 2.0 * m->kv_heads * m->head_dim;
+    double width = 4.0 * m->heads * (mla ? MLA_HEAD : m->head_dim);
+    if (layer <= 0)
+        return 0;
+    return width * (m->kv_elems / layer * seen + m->window_elems / layer * fmin(seen, m->window));
+}
+
+/* Attention over prompts of which `tokens` are read, and the traffic between cards of `tokens`. */
+static double look_seconds(const struct speed_case *c, const struct speed_fit *f, double tokens)
+{
+    double peak = or_else(c->gpu->bf16, 1e12) * (c->tp ? c->tp : 1);
+    return attention_flop(c->model, c->isl / 2) * tokens / (peak * f->attention_mfu);
+}
+
+static double talk_seconds(const struct speed_case *c, const struct speed_fit *f, double tokens)
+{
+    double tp = c->tp, rate = or_else(c->gpu->link, PCIE) * f->link_share;
+    if (c->tp <= 1)
+        return 0;
+    return 4.0 * c->model->layers * tokens * c->model->hidden * 2 * (tp - 1) / tp / rate;
+}
+
+static double work_seconds(const struct speed_case *c, double tokens, double mfu)
+{
+    return 2 * speed_active(c->model) * tokens / (c->tp ? c->tp : 1) /
+           (flops(c->gpu, c->quant) * mfu);
+}
+
 double speed_vllm_step(const struct speed_case *c)
 {
     const struct fact_model *m = c->model;
-    double tp = c->tp ? c->tp : 1, ratio = fmin(c->isl / fmax(c->osl, 1), PREFILL_RATIO_MOST);
-    double shards = kv_is_mla(m) ? 1 : tp;
-    double memory = (weights_read(c) / tp + cache_read(c) / shards) /
-                    (or_else(c->gpu->bandwidth, 1e9) * memory_share(m, c->gpu, c->quant));
-    double work = 2 * speed_active(m) * c->batch / tp / flops(c->gpu, c->quant);
-    double talk = 0;
-    if (tp > 1)
-        talk = 4.0 * m->layers * c->batch * (1 + ratio) * m->hidden * 2 * (tp - 1) / tp /
-               (or_else(c->gpu->link, PCIE) * LINK_SHARE);
-    return memory + work / DECODE_MFU + work * ratio / MIXED_MFU + talk +
-           m->layers * (tp > 1 ? LAYER_SECONDS_TP : LAYER_SECONDS);
-}
-
-static double prefill_mfu(const struct fact_model *m, uint32_t tp)
-{
-    if (m->expert > 0)
-        return 0.1;
-    return tp <= 1 ? 0.43 : tp <= 2 ? 0.39 : tp <= 4 ? 0.31 : 0.24;
+    const struct speed_fit *f = c->fit ? c->fit : &speed_fitted;
+    double ratio = fmin(c->isl / fmax(c->osl, 1), PREFILL_RATIO_MOST);
+    double tokens = c->batch * (1 + ratio); /* answered, and read of prompts */
+    return memory_seconds(c, f, c->tp ? c->tp : 1) + work_seconds(c, tokens, f->mfu) +
+           look_seconds(c, f, c->batch * ratio) + talk_seconds(c, f, tokens) +
+           m->layers * (f->layer + (m->expert > 0 ? f->expert_layer : 0)) + c->batch * f->sequence;
 }
 
 double speed_vllm_prefill(const struct speed_case *c)
 {
-    double tp = c->tp ? c->tp : 1;
-    return 2 * speed_active(c->model) * c->isl / tp /
-               (flops(c->gpu, c->quant) * prefill_mfu(c->model, c->tp)) +
-           c->model->layers * PREFILL_LAYER_SECONDS;
+    const struct speed_fit *f = c->fit ? c->fit : &speed_fitted;
+    double mfu = c->model->expert > 0 ? PREFILL_MFU_MOE : f->mfu;
+    return REQUEST_SECONDS + work_seconds(c, c->isl, mfu) + look_seconds(c, f, c->isl) +
+           talk_seconds(c, f, c->isl) + c->model->layers * f->layer;
 }
 
 double speed_llama_step(const struct speed_llama *c)
@@ -155,23 +183,47 @@ double speed_llama_prefill(const struct speed_llama *c)
            c->host_bytes / PCIE * ceil(c->isl / UBATCH);
 }
 
-double speed_band(const struct fact_model *m, const struct fact_gpu *g, enum engine e,
-                  const char **out_why)
+static const struct speed_band bands[SPEED_CLASS_COUNT] = {
+    [SPEED_DENSE] = {SPEED_DENSE, 0.25, 0.40, 0.07, 97,
+                     "vLLM, dense model, data-centre cards of the H100 and B200 generations"},
+    [SPEED_MOE] = {SPEED_MOE, 0.30, 0.60, 0.18, 67,
+                   "vLLM, mixture of experts, data-centre cards of the H100 generation"},
+    [SPEED_QUEUED] = {SPEED_QUEUED, 0.50, 1.0, 0, 3,
+                      "vLLM, more conversations than fit, so requests wait"},
+    [SPEED_OTHER] = {SPEED_OTHER, 0.50, 1.0, 0, 5, "vLLM, other cards, extrapolated"},
+    [SPEED_LLAMA] = {SPEED_LLAMA, 0.30, 0.50, 0, 8, "llama.cpp, dense model on a card"},
+    [SPEED_LLAMA_OTHER] = {SPEED_LLAMA_OTHER, 0.50, 1.0, 0, 0,
+                           "llama.cpp, mixture of experts or processor, extrapolated"},
+    [SPEED_FIRST] = {SPEED_FIRST, 0.60, 1.0, 0, 52,
+                     "vLLM, first token, four requests at once, H100 and B200 generations"},
+    [SPEED_FIRST_OTHER] = {SPEED_FIRST_OTHER, 0.60, 1.5, 0, 0,
+                           "first token on other cards or in llama.cpp, extrapolated"},
+};
+
+static bool is(const char *s, const char *what)
 {
-    bool fitted = g->vendor && strcmp(g->vendor, "NVIDIA") == 0 && g->klass &&
-                  strcmp(g->klass, "datacentre") == 0;
-    if (e == ENGINE_LLAMA_CPP) {
-        bool fitted_on = m->expert <= 0 && strcmp(g->klass ? g->klass : "", "cpu") != 0;
-        *out_why = fitted_on ? "llama.cpp: within this of seven published single-stream figures"
-                             : "llama.cpp: extrapolated, no measured figure of this kind was found";
-        return fitted_on ? 0.30 : 0.50;
-    }
-    if (!fitted) {
-        *out_why = "extrapolated: the model was fitted on data-centre NVIDIA cards";
-        return 0.50;
-    }
-    *out_why = m->expert > 0
-                   ? "mixture of experts: nine of ten measured rows; the worst was 56 % off"
-                   : "dense: nine of ten measured rows; the worst was 45 % off";
-    return m->expert > 0 ? BAND_MOE : BAND_DENSE;
+    return s && strcmp(s, what) == 0;
+}
+
+/* Hopper and Blackwell of data centres: the cards that published rows are of. */
+static bool is_compared(const struct fact_gpu *g)
+{
+    return is(g->vendor, "NVIDIA") && is(g->klass, "datacentre") &&
+           (is(g->arch, "sm90") || is_blackwell(g));
+}
+
+const struct speed_band *speed_band(const struct fact_model *m, const struct fact_gpu *g,
+                                    enum engine e, bool queued)
+{
+    enum speed_class kind = SPEED_OTHER;
+    if (e == ENGINE_LLAMA_CPP)
+        kind = m->expert > 0 || is(g->klass, "cpu") ? SPEED_LLAMA_OTHER : SPEED_LLAMA;
+    else if (is_compared(g))
+        kind = queued ? SPEED_QUEUED : m->expert > 0 ? SPEED_MOE : SPEED_DENSE;
+    return &bands[kind];
+}
+
+const struct speed_band *speed_first_band(const struct fact_gpu *g, enum engine e)
+{
+    return &bands[e == ENGINE_VLLM && is_compared(g) ? SPEED_FIRST : SPEED_FIRST_OTHER];
 }

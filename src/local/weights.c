@@ -249,6 +249,8 @@ struct weights weights_of(const struct facts *f, const struct fact_model *m,
     if (q->kind == QUANT_FORMAT)
         w.extra = 2 * weights_extra(m);
     w.total = w.embed + w.dense + w.expert + w.extra;
+    if (q->kind == QUANT_FORMAT && m->layers)
+        w.draft = (w.dense + w.expert) / m->layers * m->draft_layers;
     return w;
 }
 

@@ -15,7 +15,8 @@ struct weights {
     double embed, dense, expert; /* bytes */
     double token_embd;           /* the input embedding alone: llama.cpp keeps it in host memory */
     double extra;                /* vision tower and what else the catalogue's total has, 16 bit */
-    double total;                /* all of it */
+    double total;                /* all of it that is loaded */
+    double draft;                /* of the checkpoint, loaded for speculative decoding alone */
     double error;                /* share of the total by which it may be wrong */
     enum weights_basis basis;
 };

@@ -169,8 +169,9 @@ static enum err translate_body(struct exchange *x, const struct relay_link *link
     struct capability cap = capable_of(link->target, json_unescape(model, x->arena));
     if (splice_known_to_refuse(x, x->attempt.index))
         cap.prefill = false;
-    if (link->target->context > 0)
-        cap.context = link->target->context;
+    int64_t context = room_context(x, x->attempt.index);
+    if (context > 0)
+        cap.context = context;
     struct fit fit;
     e = fit_target(x, &cap, &fit, problem);
     if (e != ERR_OK)

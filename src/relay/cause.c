@@ -102,6 +102,7 @@ static const struct row rows[] = {
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "maximum context length", HEAD_ANY}, /* vLLM, OpenAI,
                                                                    DeepSeek, OpenRouter, Mistral */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "longer than the maximum model length", HEAD_ANY},
+    {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "cannot be greater than max_model_len", HEAD_ANY},
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "maximum prompt length is", HEAD_ANY}, /* xAI */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "available context size", HEAD_ANY},   /* llama.cpp */
     {CAUSE_CONTEXT_EXCEEDED, 400, 599, NULL, "context window", HEAD_ANY}, /* Responses, proxies */

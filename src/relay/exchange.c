@@ -479,7 +479,8 @@ void exchange_attempt_failed(struct exchange *x, const struct failure *f)
     line->status = f->status;
     line->ended = loop_now(x->relay->loop);
     exchange_log_failure(x, f);
-    if (clean_ask_again(x, f) || speech_ask_again(x, f)) { /* its breaker hears of the repeat */
+    if (clean_ask_again(x, f) || speech_ask_again(x, f) ||
+        room_ask_again(x, f)) { /* its breaker hears of the repeat */
         ask_same(x, f->link);
         return;
     }

@@ -141,6 +141,12 @@ struct speech {
     enum learned_fact fact; /* what the refusal told */
 };
 
+/* What a target said of its context when it refused (room.c). */
+struct room {
+    int64_t context; /* tokens; 0 = nothing */
+    size_t link;
+};
+
 struct exchange {
     enum exchange_state state;
     struct relay *relay;
@@ -171,6 +177,7 @@ struct exchange {
     struct splice splice;
     struct clean clean;
     struct speech speech;
+    struct room room;
     struct rival rival;
     struct exchange_splices splices; /* for the report */
     struct span seen_id,
@@ -325,6 +332,13 @@ struct relay_speech speech_choose(const struct exchange *x, const struct relay_l
 /* The failed target named another of its formats: true, when it may be asked once more in that. */
 bool speech_ask_again(struct exchange *x, const struct failure *f);
 void speech_worked(struct exchange *x); /* it gives an answer: later requests go there at once */
+
+/* room.c */
+/* Tokens of a link's context, as its operator gave it or as it told us; 0 = not known. */
+int64_t room_context(const struct exchange *x, size_t link);
+/* The failed target has less room than the answer may take, and told how much: true, when it may be
+ * asked once more for less. */
+bool room_ask_again(struct exchange *x, const struct failure *f);
 
 /* splice_take.c */
 /* The attempt's request is written: how its text will be joined. in_words: it was asked to go on.

@@ -51,15 +51,29 @@ static bool must_be_responses(const struct exchange *x, const struct relay_link 
            learnt(x, link, LEARNED_RESPONSES_ONLY) || tools_go_there(x, link);
 }
 
-/* Its model answers nothing else; or a context is to be set, which only Ollama's own format can.
- * The table of models is asked only where it decides. */
+/* The client says what Ollama's chat door passes over without a word, or refuses: an answer would
+ * have no end, a tool would be called that must not be. Source: Ollama 0.17.4, openai/openai.go;
+ * reasoning_effort is a 400 there for each model but gpt-oss. */
+static bool ollamas_chat_misses(const struct exchange *x)
+{
+    static const char *const missed[] = {"max_completion_tokens", "reasoning_effort", "tool_choice",
+                                         "n"};
+    struct json root = json_root(&x->doc);
+    for (size_t i = 0; i < ARRAY_LEN(missed) && x->door->id == DIALECT_OPENAI_CHAT; i++)
+        if (json_useful(json_get(root, missed[i])))
+            return true;
+    return false;
+}
+
+/* Its model answers nothing else; or what is asked for can be said in Ollama's own format only,
+ * such as a context. The table of models is asked only where it decides. */
 static bool must_speak(const struct exchange *x, const struct relay_link *link, enum dialect_id id)
 {
     if (id == DIALECT_OPENAI_RESPONSES)
         return must_be_responses(x, link);
     if (id == DIALECT_BEDROCK_CONVERSE)
         return speech_capable(x, link).converse;
-    return id == DIALECT_OLLAMA && link->target->context > 0;
+    return id == DIALECT_OLLAMA && (link->target->context > 0 || ollamas_chat_misses(x));
 }
 
 /* Text completions pass as they came or not at all: what is written anew is a chat. */

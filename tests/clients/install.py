@@ -9,6 +9,7 @@ node/     the Anthropic and OpenAI TypeScript SDKs, the Vercel AI SDK, Claude Co
 go/       the client of tests/clients/go, built with the Go SDKs (go.mod, go.sum); left out like llama/
 gotool/   a Go to build it with (requirements-go.txt), where this machine has none that is new enough
 java/     the Java SDKs' jars (pom.xml, jars.sha256) and the client of tests/clients/java, compiled; left out like llama/
+ollama/   Ollama itself, built (ollama/go.mod, go.sum): only when it is named, `install.py llama ollama`, as it takes minutes
 
 Install scripts of packages are not run. The stamp beside each folder is the hash of its list, so a
 changed pin installs again. Uses pip and npm as this machine has them set up; names no registry.
@@ -20,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INTO = os.path.join(HERE, "..", "..", "build", "clients")
@@ -133,11 +135,44 @@ def java(folder):
                    [os.path.join(sources, name) for name in JAVA_SOURCES], check=True)
 
 
+def ollama_headers(folder):
+    """Three libraries that Ollama keeps in folders named vendor, which a Go module leaves out: two from Debian's packages,
+    one from its Python package. Nothing is installed on the machine."""
+    os.makedirs(os.path.join(folder, "include", "miniaudio"))
+    subprocess.run(["apt-get", "-qq", "download", "nlohmann-json3-dev", "libstb-dev"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
+                    "-d", folder, "-r", os.path.join(HERE, "ollama", "requirements.txt")], check=True)
+    for name in os.listdir(folder):
+        if name.endswith(".deb"):
+            subprocess.run(["dpkg-deb", "-x", name, "."], cwd=folder, check=True)
+        elif name.endswith(".tar.gz"):
+            with tarfile.open(os.path.join(folder, name)) as tar, open(os.path.join(folder, "include", "miniaudio", "miniaudio.h"), "wb") as out:
+                member = next(m for m in tar.getmembers() if m.name.endswith("/miniaudio.h"))
+                shutil.copyfileobj(tar.extractfile(member), out)
+    return [os.path.join(folder, "include"), os.path.join(folder, "usr", "include")]
+
+
+def ollama(folder):
+    """Without optimisation, which its compile time is mostly for: the model of its test is tiny."""
+    command = go_command()
+    if not command:
+        raise SystemExit("ollama: there is no Go to build it with")
+    os.makedirs(folder)
+    flags = "-O0 -w " + " ".join("-I" + f for f in ollama_headers(folder))
+    kept = {"GOMODCACHE": os.path.join(INTO, "gocache", "mod"), "GOCACHE": os.path.join(INTO, "gocache", "build")}
+    env = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=readonly -modcacherw -buildvcs=false", CGO_ENABLED="1", GOGC="400",
+               CGO_CFLAGS=flags, CGO_CXXFLAGS=flags, **{k: os.path.normpath(v) for k, v in kept.items()})
+    subprocess.run(["nice", command, "build", "-gcflags=all=-N -l", "-ldflags=-s -w", "-o", os.path.join(folder, "ollama"), "github.com/ollama/ollama"],
+                   cwd=os.path.join(HERE, "ollama"), env=env, check=True)
+
+
 JAVA_SOURCES = ["Clients.java", "AnthropicClaims.java", "OpenaiClaims.java"]
 GO_SOURCES = ["requirements-go.txt"] + [os.path.join("go", name) for name in ("go.mod", "go.sum", "main.go", "anthropic.go", "openai.go", "responses.go")]
 CLIENTS = [("go", GO_SOURCES, go), ("python", ["requirements.txt"], python), ("llama", ["llama.txt"], llama),
            ("node", ["package.json", "package-lock.json"], node),
            ("java", [os.path.join("java", name) for name in ["pom.xml", "jars.sha256"] + JAVA_SOURCES], java)]
+
+ON_DEMAND = [("ollama", [os.path.join("ollama", name) for name in ("go.mod", "go.sum", "requirements.txt")], ollama)]
 
 
 def install(name, lists, how):
@@ -154,10 +189,11 @@ def install(name, lists, how):
 
 
 def main():
-    """All side by side: one compiles while the others download."""
+    """All side by side: one compiles while the others download. Those that are named, or all but ON_DEMAND."""
     os.makedirs(INTO, exist_ok=True)
-    with concurrent.futures.ThreadPoolExecutor(len(CLIENTS)) as pool:
-        for done in [pool.submit(install, *one) for one in CLIENTS]:
+    wanted = [one for one in CLIENTS + ON_DEMAND if one[0] in sys.argv[1:]] or CLIENTS
+    with concurrent.futures.ThreadPoolExecutor(len(wanted)) as pool:
+        for done in [pool.submit(install, *one) for one in wanted]:
             done.result()
     return 0
 

@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """`hotspare drill` on real sockets: verdicts, reports, exit codes, and what it leaves behind (nothing)."""
-import glob
 import json
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,41 +12,14 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *  # noqa: E402,F403
-from harness import BIN, SANITIZER, clean_env  # noqa: E402
+from harness import Troupe  # noqa: E402
 
 SHORT = ("--seconds", "1")
 
 
-class Drill:
-    """One run in a TMPDIR of its own, by which its processes are recognised."""
-
+class Drill(Troupe):
     def __init__(self, *arguments):
-        self.tmp = tempfile.mkdtemp(prefix="hotspare-test-drill-")
-        self.p = subprocess.Popen([BIN, "drill", *arguments], env=clean_env(TMPDIR=self.tmp), stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def processes(self):
-        """Those of its children that run: pid -> command line."""
-        found = {}
-        for path in glob.glob("/proc/[0-9]*/environ"):
-            folder = os.path.dirname(path)
-            try:
-                with open(path, "rb") as f:
-                    if f"HOME={self.tmp}/".encode() not in f.read():
-                        continue
-                with open(folder + "/cmdline", "rb") as f:
-                    found[int(os.path.basename(folder))] = f.read().replace(b"\0", b" ").decode()
-            except OSError:
-                continue  # it has ended meanwhile
-        return found
-
-    def wait_for_processes(self, count, seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if len(self.processes()) == count:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"wanted {count} processes, there are {self.processes()}")
+        super().__init__("drill", *arguments)
 
     def wait_for_gateway(self, seconds=20):
         end = time.monotonic() + seconds
@@ -57,15 +28,6 @@ class Drill:
                 return
             time.sleep(0.02)
         raise AssertionError(f"no gateway runs: {self.processes()}")
-
-    def end(self, seconds=60):
-        """(exit code, stdout, stderr); whatever happened, no process and no file is left."""
-        out, err = self.p.communicate(timeout=seconds)
-        expect_true(not SANITIZER.search(err), err)
-        self.wait_for_processes(0, 5)
-        expect(os.listdir(self.tmp), [], "files left behind")
-        os.rmdir(self.tmp)
-        return self.p.returncode, out, err
 
 
 def good_drill(folder):

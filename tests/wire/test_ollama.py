@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Ollama in its own format, as a loopback server plays it: the context is set, prompts are refused and not cut, streams are
-lines, and what breaks is gone on with elsewhere. No real Ollama is started."""
+lines, and what breaks is gone on with elsewhere. The real one: tests/clients/test_ollama.py."""
 import os
 import sys
 
@@ -75,6 +75,22 @@ def native():
         expect((up.asked()[0], up.asked()[1]["odd"]), ("/v1/chat/completions", [1]), "a chat passes as it came")
 
 
+def missed():
+    """What Ollama's chat door passes over or refuses is said in its own format: a limit under its newer name, no tool, an effort."""
+    functions = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    chat = {"model": "gpt-x", "messages": [{"role": "user", "content": "x"}]}
+    with Ollama() as up, Serve({"o": up.target()}, chain=["o"]) as s:
+        for more, seen in (({"max_completion_tokens": 5}, {"num_predict": 5}), ({"reasoning_effort": "high"}, {}), ({"tools": functions, "tool_choice": "none"}, {}), ({"n": 1}, {})):
+            reply = post_json(s.url + "/v1/chat/completions", dict(chat, **more))
+            path, body = up.asked()
+            expect((reply.status, path, body["options"]), (200, "/api/chat", seen), f"{more}: {reply.text}")
+            expect(("tools" in body, "think" in body), (False, False), f"{more}")
+        reply = post_json(s.url + "/v1/chat/completions", dict(chat, n=2))
+        expect((reply.status, "Several choices" in reply.text), (400, True), reply.text)
+        post_json(s.url + "/v1/chat/completions", dict(chat, max_completion_tokens=None, tools=functions))
+        expect(up.asked()[0], "/v1/chat/completions", "null says nothing")
+
+
 def context():
     """A context of its own is set in each request, also for a chat client, since changing it would load the model anew."""
     with Ollama() as up, Serve({"o": up.target(context=65536)}, chain=["o"]) as s:
@@ -117,7 +133,7 @@ def drilled():
             s.wait_for("overloaded")
 
 
-for name, test in (("ollama_is_spoken_to_in_its_own_format", native), ("a_configured_context_is_set_in_each_request", context),
+for name, test in (("ollama_is_spoken_to_in_its_own_format", native), ("what_its_chat_door_passes_over_is_said_in_its_own_format", missed), ("a_configured_context_is_set_in_each_request", context),
                    ("errors_and_broken_lines_are_answered_elsewhere", fails_over), ("a_drill_breaks_lines_as_it_breaks_events", drilled)):
     with claim(name):
         test()

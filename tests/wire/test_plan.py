@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """hotspare plan and licence as a user calls them: the cases of the documentation, files, mistakes, forms of output."""
 import os
+import re
 import struct
 import sys
 import xml.dom.minidom
@@ -68,6 +69,40 @@ with claim("llama_2_13b_on_16_24_and_2x24_gb_gets_remedies"):
     two = plan("llama-2-13b", "--gpu", "RTX 4090x2")
     expect((two["tensor_parallel"], two["memory"]["fits"]), (2, True), "two cards")
     expect(plan("llama-2-13b", "--gpu", "2x RTX 4090")["memory"], two["memory"], "2x in front")
+
+with claim("planning_md_says_what_the_program_says"):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "planning.md"), encoding="utf-8") as f:
+        table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in f if line.startswith("|")]
+    h100, h200, rtx = "H100 80GB SXM", "H200", "RTX 4090"
+    asked = [("mistral-7b-instruct-v0.3", "bf16", "L4", 0.78), ("mistral-7b-instruct-v0.3", "awq", "L4", 0.78), ("mistral-7b-instruct-v0.3", "bf16", rtx, 0.60),
+             ("mistral-7b-instruct-v0.3", "bf16", h100, 2.95), ("llama-2-13b", "fp16", "A100 80GB", 2.10), ("llama-2-13b", "awq", rtx, 0.60),
+             ("Qwen/Qwen3.6-27B", "fp8", h100, 2.95), ("Qwen/Qwen3.6-27B", "awq", "RTX 5090", 1.22), ("llama-3.3-70b", "fp8", h100 + "x2", 2.95),
+             ("gpt-oss-120b", "mxfp4", h100, 2.95), ("Qwen/Qwen3-Coder-Next", "fp8", h200, 4.5), ("zai-org/GLM-4.7", "fp8", h200 + "x4", 4.5)]
+    rows = [r for r in table if all(" / " in c for c in r[1:])]
+    expect(len(rows), len(asked), "rows of the selection matrix")
+    for r, (model, quant, card, rent) in zip(rows, asked):
+        d = plan(model, "--quant", quant, "--gpu", card, "--usd-h", str(rent), "--isl", "1024", "--osl", "512", "--context", "1536")
+        m, v = d["memory"], d["speed"]
+        room = m["budget"] - m["weights"] - m["overhead"]
+        ours = [f"{m['weights'] / GIB:.1f}", f"{room / GIB:.1f}", str(m["most_conversations"]), f"{v['tokens_s_one']:.0f}", f"{1000 * v['first_token_s']:.0f}",
+                f"{v['tokens_s_all']:.0f}", f"{v['usd_per_1m_output']:.2f}"]
+        expect([c.split(" / ")[1] for c in r[1:]], ours, r[0])
+    for name, card in (("RTX 4060 Ti 16 GB", "RTX 4060 Ti"), ("RTX 4090 24 GB", rtx)):
+        r, d = [r for r in table if r[0] == name][0], plan("llama-2-13b", "--context", "4096", "--gpu", card, code=1)
+        awq, q4 = (remedy(d, "smaller quantization", q) for q in ("awq", "Q4_K_M"))
+        expect(r[2:4], [f"fits {awq['memory']['most_conversations']}, {awq['speed']['tokens_s_one']:.0f} tok/s",
+                        f"fits {q4['memory']['most_conversations']}, {q4['speed']['tokens_s_one']:.0f}"], name)
+
+with claim("every_speed_says_how_far_published_figures_lie_from_it"):
+    for model, card, rows in (("llama-3.3-70b", "H100x2", 97), ("gpt-oss-120b", "H100", 67), ("mistral-7b-instruct-v0.3", "L4", 5)):
+        d = plan(model, "--gpu", card, "--quant", "mxfp4" if "oss" in model else "fp8" if "70b" in model else "bf16")
+        band, first = d["speed"]["band"], d["speed"]["first_token_band"]
+        expect(band["published_rows"], rows, model)
+        expect_true(0 < band["time_least"] < 1 < band["time_most"] <= 2 and 0 < first["time_least"] < 1 < first["time_most"], f"{band} {first}")
+    shown = run("plan", "llama-3.3-70b", "--quant", "fp8", "--gpu", "H100x2").stdout
+    one = re.search(r"one conversation +(\d+) tokens/s +\((\d+) to (\d+)\)", shown)
+    expect_true(one and int(one[2]) < int(one[1]) < int(one[3]), shown)
+    expect_true("97 published figures" in shown.replace("\n  ", " "), shown)
 
 with claim("llama_2_13b_on_a_processor"):
     d = plan("llama-2-13b", "--cpu", "--ram", "32")

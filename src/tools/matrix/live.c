@@ -115,7 +115,7 @@ static void read_line(struct span line, struct seen *list, size_t *count)
 
 static struct matrix_value measured(const struct matrix *m, double v)
 {
-    return (struct matrix_value){v, MATRIX_MEASURED, m->today, 0};
+    return (struct matrix_value){.v = v, .basis = MATRIX_MEASURED, .as_of = m->today};
 }
 
 void matrix_read_metrics(struct matrix *m, struct span text)
@@ -133,7 +133,11 @@ void matrix_read_metrics(struct matrix *m, struct span text)
         r->kind = MATRIX_LIVE;
         r->provider = "gateway";
         r->model = arena_cstr(&m->arena, s->target);
-        r->when = arena_printf(&m->arena, "measured here, %.0f answers", s->first_count).at;
+        r->when = s->output > 0
+                      ? arena_printf(&m->arena, "measured here, %.0f answers of %.0f tokens",
+                                     s->first_count, s->output / s->first_count)
+                            .at
+                      : arena_printf(&m->arena, "measured here, %.0f answers", s->first_count).at;
         r->first = measured(m, s->first_sum / s->first_count);
         if (s->total_count > 0)
             r->total = measured(m, s->total_sum / s->total_count);

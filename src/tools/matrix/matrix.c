@@ -22,18 +22,19 @@
 
 static const struct cloud {
     const char *provider, *model, *stands_for, *when;
+    bool open;
 } clouds[] = {
-    {"openai", "gpt-4.1", "GPT-4 class", "what the class has become; long prompts"},
-    {"anthropic", "claude-opus-5-5", "", "hardest work; agents"},
-    {"anthropic", "claude-sonnet-5", "", "everyday agent and chat work"},
-    {"anthropic", "claude-haiku-4-5", "", "many short answers"},
-    {"openai", "gpt-6-sol", "", "first fallback for Claude: other owner, same class"},
-    {"openai", "gpt-6-luna", "", "cheap drafts and routing"},
-    {"google", "gemini-3.8-flash", "", "fallback with a third owner"},
-    {"mistral", "mistral-large-2512", "", "hosted in Europe; open weights"},
-    {"deepseek", "deepseek-v4-flash", "", "cheapest of its class; dearer at some hours"},
-    {"groq", "openai/gpt-oss-120b", "", "fast answers of an open model"},
-    {"aws-bedrock", "mistral.mistral-7b-instruct-v0:2", "Mistral 7B", "smoke tests only"},
+    {"openai", "gpt-4.1", "GPT-4 class", "what the class has become; long prompts", false},
+    {"anthropic", "claude-opus-5-5", "", "hardest work; agents", false},
+    {"anthropic", "claude-sonnet-5", "", "everyday agent and chat work", false},
+    {"anthropic", "claude-haiku-4-5", "", "many short answers", false},
+    {"openai", "gpt-6-sol", "", "first fallback for Claude: other owner, same class", false},
+    {"openai", "gpt-6-luna", "", "cheap drafts and routing", false},
+    {"google", "gemini-3.8-flash", "", "fallback with a third owner", false},
+    {"mistral", "mistral-large-2512", "", "hosted in Europe; open weights", true},
+    {"deepseek", "deepseek-v4-flash", "", "cheapest of its class; dearer at some hours", true},
+    {"groq", "openai/gpt-oss-120b", "", "fast answers of an open model", true},
+    {"aws-bedrock", "mistral.mistral-7b-instruct-v0:2", "Mistral 7B", "smoke tests only", true},
 };
 static const struct own {
     const char *model, *quant, *gpu;
@@ -57,8 +58,11 @@ static int usage(FILE *to, int status)
     (void)fputs(
         "usage: hotspare matrix [--for cost|latency|quality|open-source] [options]\n"
         "\n"
+        "  --for WHAT          best first; open-source: only models with open weights, hosted and\n"
+        "                      own, by cost\n"
         "  --all               every row of the price table\n"
-        "  --tokens-per-day N  your volume, prompts and answers: own cards cost the whole day\n"
+        "  --tokens-per-day N  your volume, prompts and answers: what each costs\n"
+        "                      a day; own cards cost all of it\n"
         "  --in-out-ratio N    prompt tokens for each answer token (2)\n"
         "  --gpu NAME[xN]      own models on these cards\n"
         "  --price-per-gpu-hour USD\n"
@@ -159,53 +163,65 @@ static int read_options(int argc, char **argv, struct matrix *m)
 
 /* ---- rows ---- */
 
-static struct matrix_value value(double v, enum matrix_basis basis, const char *as_of, double band)
+static struct matrix_value value(double v, enum matrix_basis basis, const char *as_of)
 {
     bool known = v > 0 && isfinite(v);
-    return (struct matrix_value){known ? v : NAN, known ? basis : MATRIX_UNKNOWN,
-                                 known ? as_of : NULL, known ? band : 0};
+    return (struct matrix_value){.v = known ? v : NAN,
+                                 .basis = known ? basis : MATRIX_UNKNOWN,
+                                 .as_of = known ? as_of : NULL};
+}
+
+static struct matrix_value estimated(double v, const char *as_of, struct range range)
+{
+    struct matrix_value e = value(v, MATRIX_ESTIMATED, as_of);
+    if (!isnan(e.v))
+        e.range = range;
+    return e;
 }
 
 struct matrix_row *matrix_add(struct matrix *m)
 {
-    static const struct matrix_value unknown = {NAN, MATRIX_UNKNOWN, NULL, 0};
+    static const struct matrix_value unknown = {.v = NAN};
     if (m->count == MATRIX_ROWS_MAX)
         return NULL;
     struct matrix_row *r = &m->rows[m->count++];
     *r = (struct matrix_row){.stands_for = "", .when = "", .provider = "", .model = ""};
-    r->speed = r->all = r->in = r->out = r->cached = r->blended = r->first = r->total = r->quality =
-        unknown;
+    r->speed = r->all = r->in = r->out = r->cached = r->blended = r->first = r->total = r->day =
+        r->quality = unknown;
     return r;
 }
 
 void matrix_listed(struct matrix *m, const struct fact_price *p, struct matrix_row *r)
 {
     double blended = (p->input * m->isl + p->output * m->osl) / (m->isl + m->osl);
-    r->in = value(p->input, MATRIX_LISTED, p->as_of, 0);
-    r->out = value(p->output, MATRIX_LISTED, p->as_of, 0);
-    r->cached = value(p->cached_input, MATRIX_LISTED, p->as_of, 0);
-    r->blended = value(blended, MATRIX_LISTED, p->as_of, 0);
+    r->in = value(p->input, MATRIX_LISTED, p->as_of);
+    r->out = value(p->output, MATRIX_LISTED, p->as_of);
+    r->cached = value(p->cached_input, MATRIX_LISTED, p->as_of);
+    r->blended = value(blended, MATRIX_LISTED, p->as_of);
+    r->day = value(blended * m->tokens_day / 1e6, MATRIX_LISTED, p->as_of);
 }
 
-static void add_price(struct matrix *m, const struct fact_price *p, const char *stands_for,
-                      const char *when)
+/* c: its place in the table above, or one of the price table that stands there nowhere. */
+static void add_price(struct matrix *m, const struct fact_price *p, const struct cloud *c)
 {
     struct matrix_row *r = p ? matrix_add(m) : NULL;
+    const char *near = NULL;
     if (!r)
         return;
+    r->open = c->open || facts_model(&m->facts, span_from(p->model), &m->arena, &near) != NULL;
     r->kind = MATRIX_CLOUD;
     r->provider = p->provider;
     r->model = p->model;
-    r->stands_for = stands_for;
-    r->when = when;
+    r->stands_for = c->stands_for;
+    r->when = c->when;
     matrix_listed(m, p, r);
 }
 
 static void add_clouds(struct matrix *m)
 {
+    static const struct cloud other = {.stands_for = "", .when = ""};
     for (size_t i = 0; i < ARRAY_LEN(clouds); i++)
-        add_price(m, facts_price(&m->facts, clouds[i].provider, clouds[i].model),
-                  clouds[i].stands_for, clouds[i].when);
+        add_price(m, facts_price(&m->facts, clouds[i].provider, clouds[i].model), &clouds[i]);
     for (size_t i = 0; m->all && i < m->facts.price_count; i++) {
         const struct fact_price *p = &m->facts.prices[i];
         bool shown = false;
@@ -213,7 +229,7 @@ static void add_clouds(struct matrix *m)
             shown = shown || (strcmp(p->provider, clouds[k].provider) == 0 &&
                               strcmp(p->model, clouds[k].model) == 0);
         if (!shown)
-            add_price(m, p, "", "");
+            add_price(m, p, &other);
     }
 }
 
@@ -234,25 +250,41 @@ static bool cards_of(struct matrix *m, const char *text, const struct fact_gpu *
     return *out_gpu && (*out_gpu)->ram_share <= 0 && n >= 1 && n <= 1024;
 }
 
-/* With a volume the cards cost the whole day, and as many sets of them as the answers need. */
-static double own_price(const struct matrix *m, const struct deployment *d, const struct speed *s,
-                        double *out_output)
+/* What own cards cost when they give `all` tokens/s; blended, and by answers alone. With a volume
+ * they cost the whole day, and as many sets of them as the answers need. */
+struct own_price {
+    double blended, output, day;
+};
+
+static struct own_price own_price(const struct matrix *m, const struct deployment *d, double all)
 {
     double share = m->osl / (m->isl + m->osl);
-    *out_output = s->usd_output;
-    if (m->tokens_day <= 0)
-        return s->usd_blended;
-    double answers = m->tokens_day * share, sets = ceil(answers / (s->all * 86400));
-    double day = d->usd_h * HOURS_DAY * fmax(sets, 1);
-    *out_output = day / answers * 1e6;
-    return day / m->tokens_day * 1e6;
+    struct own_price p = {.output = d->usd_h * 1e6 / (3600 * all * d->busy)};
+    if (m->tokens_day > 0) {
+        double answers = m->tokens_day * share, sets = ceil(answers / (all * 86400));
+        p.day = d->usd_h * HOURS_DAY * fmax(sets, 1);
+        p.output = p.day / answers * 1e6;
+    }
+    p.blended = p.output * share;
+    return p;
+}
+
+static void price_own(struct matrix *m, const struct deployment *d, const struct speed *s,
+                      struct matrix_row *r)
+{
+    struct range all = estimate_rate_range(s->all, s->band);
+    const char *as_of = m->usd_h >= 0 ? m->today : d->gpu->price_as_of;
+    struct own_price p = own_price(m, d, s->all), dear = own_price(m, d, all.least),
+                     cheap = own_price(m, d, all.most);
+    r->blended = estimated(p.blended, as_of, (struct range){cheap.blended, dear.blended});
+    r->out = estimated(p.output, as_of, (struct range){cheap.output, dear.output});
+    r->day = estimated(p.day, as_of, (struct range){cheap.day, dear.day});
 }
 
 static void fill_own(struct matrix *m, const struct deployment *d, struct matrix_row *r)
 {
     struct memory mem;
     struct speed s;
-    double output;
     estimate_memory(&m->facts, d, &mem);
     if (!mem.fits) {
         r->when = "does not fit these cards (hotspare plan says what would)";
@@ -260,13 +292,17 @@ static void fill_own(struct matrix *m, const struct deployment *d, struct matrix
     }
     estimate_speed(d, &mem, &s);
     const char *as_of = d->model->as_of;
-    r->speed = value(s.one, MATRIX_ESTIMATED, as_of, s.band);
-    r->all = value(s.all, MATRIX_ESTIMATED, as_of, s.band);
-    r->first = value(s.first_token, MATRIX_ESTIMATED, as_of, s.band);
-    r->total = value(s.first_token + (d->osl - 1) / s.one, MATRIX_ESTIMATED, as_of, s.band);
-    r->blended = value(own_price(m, d, &s, &output), MATRIX_ESTIMATED,
-                       m->usd_h >= 0 ? m->today : d->gpu->price_as_of, s.band);
-    r->out = value(output, MATRIX_ESTIMATED, r->blended.as_of, s.band);
+    const struct speed_band *b = s.band;
+    double total = s.first_token + (d->osl - 1) / s.one;
+    r->band = b;
+    r->speed = estimated(s.one, as_of, estimate_rate_range(s.one, b));
+    r->all = estimated(s.all, as_of, estimate_rate_range(s.all, b));
+    struct range first = estimate_time_range(s.first_token, s.first_band);
+    struct range rest = estimate_time_range(total - s.first_token, b);
+    r->first = estimated(s.first_token, as_of, first);
+    r->total =
+        estimated(total, as_of, (struct range){first.least + rest.least, first.most + rest.most});
+    price_own(m, d, &s, r);
 }
 
 static int add_own(struct matrix *m, const struct own *o)
@@ -298,12 +334,13 @@ static int add_own(struct matrix *m, const struct own *o)
                            .usd_h = (m->usd_h >= 0 ? m->usd_h : rent) * cards,
                            .busy = m->busy};
     r->kind = MATRIX_OWN;
+    r->open = true;
     r->provider = "own";
     r->model = arena_printf(&m->arena, "%s %s", model->id, o->quant).at;
     r->hardware = arena_printf(&m->arena, "%ux %s", cards, gpu->name).at;
     r->stands_for = o->stands_for;
     r->when = o->when;
-    r->quality = value(model->swe_bench, MATRIX_LISTED, model->as_of, 0);
+    r->quality = value(model->swe_bench, MATRIX_LISTED, model->as_of);
     const char *refused = estimate_split_refused(&d);
     if (!d.quant || !estimate_card_has(d.quant, gpu))
         r->when = "these cards do not run the format";
@@ -340,7 +377,7 @@ static void sort(struct matrix *m)
         return;
     size_t kept = 0;
     for (size_t i = 0; i < m->count; i++)
-        if (strcmp(m->order, "open-source") != 0 || m->rows[i].kind == MATRIX_OWN)
+        if (strcmp(m->order, "open-source") != 0 || m->rows[i].open)
             m->rows[kept++] = m->rows[i];
     m->count = kept;
     order_by = m->order;

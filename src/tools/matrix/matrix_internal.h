@@ -11,7 +11,7 @@ struct matrix_value {
     double v; /* NAN: not known */
     enum matrix_basis basis;
     const char *as_of;
-    double band; /* share by which an estimate may be wrong; 0: none said */
+    struct range range; /* of an estimate: published figures of its kind lie within; else 0 */
 };
 enum matrix_kind { MATRIX_CLOUD, MATRIX_OWN, MATRIX_LIVE };
 struct matrix_row {
@@ -19,10 +19,13 @@ struct matrix_row {
     const char *provider, *model, *hardware; /* hardware: NULL for hosted ones */
     const char *stands_for;                  /* a row of the source's matrix, or "" */
     const char *when;
+    bool open;                      /* its weights are */
     struct matrix_value speed, all; /* tokens/s of one conversation, of all together */
     struct matrix_value in, out, cached, blended; /* USD per million tokens */
     struct matrix_value first, total;             /* seconds */
+    struct matrix_value day;                      /* USD a day, of the volume given */
     struct matrix_value quality;                  /* SWE-bench Verified, not comparable */
+    const struct speed_band *band;                /* of its estimates; NULL: there are none */
 };
 struct matrix {
     struct facts facts;

@@ -28,11 +28,15 @@ static void add_probed(struct matrix *m, const struct stored_probe *stored)
     r->kind = MATRIX_LIVE;
     r->provider = arena_cstr(&m->arena, span_from(p->target));
     r->model = arena_cstr(&m->arena, span_from(p->model));
-    r->when = arena_printf(&m->arena, "probed on %s, one stream", day).at;
+    r->when = arena_printf(&m->arena, "probed on %s, one stream; total counted from it", day).at;
     if (p->first_us >= 0)
-        r->first = (struct matrix_value){(double)p->first_us / 1e6, MATRIX_MEASURED, day, 0};
+        r->first = (struct matrix_value){
+            .v = (double)p->first_us / 1e6, .basis = MATRIX_MEASURED, .as_of = day};
     if (p->rate > 0)
-        r->speed = (struct matrix_value){p->rate, MATRIX_MEASURED, day, 0};
+        r->speed = (struct matrix_value){.v = p->rate, .basis = MATRIX_MEASURED, .as_of = day};
+    if (p->first_us >= 0 && p->rate > 0)
+        r->total = (struct matrix_value){
+            .v = r->first.v + m->osl / p->rate, .basis = MATRIX_ESTIMATED, .as_of = day};
     if (price)
         matrix_listed(m, price, r);
 }

@@ -4,6 +4,8 @@
 #include "tools/matrix/matrix_internal.h"
 #include <math.h>
 
+#define NAME_WIDTH 52
+
 static const struct column {
     const char *name, *title;
     size_t at;
@@ -14,17 +16,18 @@ static const struct column {
     {                                                                                              \
 #name, title, offsetof(struct matrix_row, name), format, width                             \
     }
-    COLUMN(speed, "tok/s", "%.0f", 7),    COLUMN(all, "all", "%.0f", 7),
-    COLUMN(in, "$/M in", "%.2f", 8),      COLUMN(out, "$/M out", "%.2f", 8),
-    COLUMN(cached, "cached", "%.3f", 8),  COLUMN(blended, "blended", "%.2f", 9),
-    COLUMN(first, "TTFT s", "%.2f", 8),   COLUMN(total, "total s", "%.2f", 8),
-    COLUMN(quality, "SWE-b.", "%.1f", 7),
+    COLUMN(speed, "tok/s", "%.0f", 7),   COLUMN(all, "all", "%.0f", 7),
+    COLUMN(in, "$/M in", "%.2f", 8),     COLUMN(out, "$/M out", "%.2f", 8),
+    COLUMN(cached, "cached", "%.3f", 8), COLUMN(blended, "blended", "%.2f", 9),
+    COLUMN(first, "TTFT s", "%.2f", 8),  COLUMN(total, "total s", "%.2f", 8),
+    COLUMN(day, "$/day", "%.2f", 9),     COLUMN(quality, "SWE-b.", "%.1f", 7),
 #undef COLUMN
 };
 static const char *const keys[] = {
     "tokens_per_second",   "tokens_per_second_all",  "usd_per_million_in",
     "usd_per_million_out", "usd_per_million_cached", "usd_per_million_blended",
-    "first_token_seconds", "total_seconds",          "swe_bench_verified"};
+    "first_token_seconds", "total_seconds",          "usd_per_day",
+    "swe_bench_verified"};
 
 static const struct matrix_value *value_at(const struct matrix_row *r, size_t column)
 {
@@ -59,38 +62,70 @@ static void show_cell(FILE *to, const struct matrix_value *v, const struct colum
     (void)fprintf(to, "%*s", c->width + 1, text);
 }
 
-static void show_row(FILE *to, const struct matrix_row *r)
+/* Oldest and newest date of a row's values; NULL: it has none. */
+static void dates_of(const struct matrix_row *r, const char **oldest, const char **newest)
 {
-    char name[128];
+    for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
+        const char *day = value_at(r, c)->as_of;
+        if (!day)
+            continue;
+        *oldest = !*oldest || strcmp(day, *oldest) < 0 ? day : *oldest;
+        *newest = !*newest || strcmp(day, *newest) > 0 ? day : *newest;
+    }
+}
+
+/* What a day costs is told where there is a volume. */
+static bool is_shown(const struct matrix *m, size_t column)
+{
+    return m->tokens_day > 0 || columns[column].at != offsetof(struct matrix_row, day);
+}
+
+static void show_row(const struct matrix *m, FILE *to, const struct matrix_row *r)
+{
+    char name[128], days[32] = "-";
+    const char *oldest = NULL, *newest = NULL;
+    dates_of(r, &oldest, &newest);
+    if (oldest)
+        (void)snprintf(days, sizeof days, "%s%s%s", oldest, oldest == newest ? "" : "..",
+                       oldest == newest ? "" : newest);
     (void)snprintf(name, sizeof name, "%s %s", r->provider, r->model);
-    (void)fprintf(to, "%-52.52s", name);
+    (void)fprintf(to, "%-*.*s", NAME_WIDTH, NAME_WIDTH, name);
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
-        show_cell(to, value_at(r, c), &columns[c]);
-    (void)fprintf(to, "  %s%s%s%s%s%s\n", r->hardware ? r->hardware : "", r->hardware ? "; " : "",
-                  r->stands_for[0] ? "[" : "", r->stands_for, r->stands_for[0] ? "] " : "",
-                  r->when);
+        if (is_shown(m, c))
+            show_cell(to, value_at(r, c), &columns[c]);
+    (void)fprintf(to, "  %-20s  %s%s%s%s%s%s\n", days, r->hardware ? r->hardware : "",
+                  r->hardware ? "; " : "", r->stands_for[0] ? "[" : "", r->stands_for,
+                  r->stands_for[0] ? "] " : "", r->when);
+}
+
+/* How far published figures lie from the estimates of each kind that stands in the table. */
+static void show_bands(const struct matrix *m, FILE *to)
+{
+    bool said[SPEED_CLASS_COUNT] = {false};
+    for (size_t i = 0; i < m->count; i++) {
+        const struct speed_band *b = m->rows[i].band;
+        if (!b || said[b->kind])
+            continue;
+        said[b->kind] = true;
+        (void)fprintf(to,
+                      "  E of %s: times and costs from %.0f %% less to %.0f %% more hold all %u "
+                      "published figures of the kind",
+                      b->why, 100 * b->faster, 100 * b->slower, b->rows);
+        if (b->half > 0)
+            (void)fprintf(to, "; half of them are within %.0f %%", 100 * b->half);
+        (void)fputc('\n', to);
+    }
 }
 
 static void show_dates(const struct matrix *m, FILE *to)
 {
-    const char *oldest = NULL, *newest = NULL;
-    double band = 0;
-    for (size_t i = 0; i < m->count; i++)
-        for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
-            const struct matrix_value *v = value_at(&m->rows[i], c);
-            band = fmax(band, v->band);
-            if (!v->as_of || v->basis == MATRIX_MEASURED)
-                continue;
-            oldest = !oldest || strcmp(v->as_of, oldest) < 0 ? v->as_of : oldest;
-            newest = !newest || strcmp(v->as_of, newest) > 0 ? v->as_of : newest;
-        }
+    (void)fprintf(
+        to, "\nL listed, E estimated, M measured (by the gateway, or by a probe), each on the "
+            "day its row says; --json has the day and range of each value.\n");
+    show_bands(m, to);
     (void)fprintf(to,
-                  "\nL listed, E estimated (within %.0f %% or better in nine of ten cases), M "
-                  "measured, by the gateway on %s or by a probe on the day its row says. Facts of "
-                  "%s to %s; --json has the date of each.\n",
-                  band * 100, m->today, oldest ? oldest : "-", newest ? newest : "-");
-    (void)fprintf(to,
-                  "Prompt %.0f and answer %.0f tokens. Own cards: %s. SWE-bench figures are their "
+                  "Prompt %.0f and answer %.0f tokens. Own cards: %s; $/M out lets answers bear "
+                  "all of it. SWE-bench figures are their "
                   "makers' and not comparable.\n",
                   m->isl, m->osl,
                   m->tokens_day > 0
@@ -101,12 +136,13 @@ static void show_dates(const struct matrix *m, FILE *to)
 
 void matrix_show(const struct matrix *m, FILE *to)
 {
-    (void)fprintf(to, "%-52s", "provider model");
+    (void)fprintf(to, "%-*s", NAME_WIDTH, "provider model");
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
-        (void)fprintf(to, "%*s", columns[c].width + 1, columns[c].title);
-    (void)fprintf(to, "  when\n");
+        if (is_shown(m, c))
+            (void)fprintf(to, "%*s", columns[c].width + 1, columns[c].title);
+    (void)fprintf(to, "  %-22swhen\n", "as of");
     for (size_t i = 0; i < m->count; i++)
-        show_row(to, &m->rows[i]);
+        show_row(m, to, &m->rows[i]);
     show_dates(m, to);
 }
 
@@ -167,9 +203,11 @@ static void json_value(struct json_out *w, const char *key, const struct matrix_
         jw_cstr(w, v->as_of);
     else
         jw_null(w);
-    if (v->band > 0) {
-        jw_key(w, "band");
-        jw_double(w, v->band);
+    if (v->range.most > 0) {
+        jw_key(w, "least");
+        jw_double(w, v->range.least);
+        jw_key(w, "most");
+        jw_double(w, v->range.most);
     }
     jw_object_end(w);
 }

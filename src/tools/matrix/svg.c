@@ -1,151 +1,146 @@
-/* Cost against latency, speed of all conversations as size. Both axes are logarithmic. Hosted
- * models whose latency nobody has measured here stand in a column of their own, not at an invented
- * place. */
+/* One line for each row, as the table has them: cost, time to the end of an answer and speed, each
+ * on a logarithmic scale of its own. Estimates carry their range. What is not known has no mark: no
+ * place is invented for it. */
 #include "tools/matrix/matrix_internal.h"
+#include "tools/svg.h"
 #include <math.h>
 
-#define WIDTH 1000
-#define HEIGHT 640
-#define LEFT 300.0
-#define RIGHT 960.0
-#define TOP 60.0
-#define BOTTOM 570.0
-#define COLUMN_AT 70.0
-#define LABEL_GAP 14.0
+#define WIDTH 1240.0
+#define MARGIN 14.0
+#define LABEL_LEAST 200.0
+#define LABEL_MOST 470.0
+#define GAP 46.0
+#define ROW 22.0
+#define TOP 96.0
 
-static void put(struct buf *out, const char *format, ...) PRINTF_LIKE(2, 3);
+struct panel {
+    const char *title;
+    size_t at; /* of the value in a row */
+    struct svg_axis axis;
+};
+#define PANELS 3
 
-static void put(struct buf *out, const char *format, ...)
+static const struct {
+    const char *title;
+    size_t at;
+} columns[PANELS] = {
+    {"USD per 1M tokens, blended", offsetof(struct matrix_row, blended)},
+    {"seconds for an answer", offsetof(struct matrix_row, total)},
+    {"tokens/s, one alone", offsetof(struct matrix_row, speed)},
+};
+
+static const struct svg_key keys[] = {
+    {SVG_BLUE, "listed"}, {SVG_ORANGE, "estimated, with its range"}, {SVG_GREEN, "measured"}};
+
+static const char *fill_of(enum matrix_basis b)
 {
-    va_list args;
-    va_start(args, format);
-    enum err e = buf_vprintf(out, format, args);
-    va_end(args);
-    (void)e; /* at the bound the picture is cut */
+    return b == MATRIX_LISTED ? SVG_BLUE : b == MATRIX_MEASURED ? SVG_GREEN : SVG_ORANGE;
 }
 
-static void put_text(struct buf *out, const char *s)
+static const struct matrix_value *value_at(const struct matrix_row *r, const struct panel *p)
 {
-    for (; *s; s++) {
-        if (*s == '<' || *s == '&')
-            put(out, *s == '<' ? "&lt;" : "&amp;");
-        else if ((unsigned char)*s >= ' ')
-            put(out, "%c", *s);
+    return (const void *)((const char *)r + p->at);
+}
+
+/* The scale holds each value with its range, and a little more. */
+static struct svg_axis scale_of(const struct matrix *m, const struct panel *p)
+{
+    struct svg_axis a = {INFINITY, 0, 0, 0, true};
+    for (size_t i = 0; i < m->count; i++) {
+        const struct matrix_value *v = value_at(&m->rows[i], p);
+        if (!(v->v > 0))
+            continue;
+        a.least = fmin(a.least, v->range.most > 0 ? v->range.least : v->v);
+        a.most = fmax(a.most, fmax(v->range.most, v->v));
+    }
+    if (a.most <= 0)
+        a.least = a.most = 1;
+    a.least /= 1.3;
+    a.most *= 1.3;
+    return a;
+}
+
+static void lay_out(const struct matrix *m, double left, struct panel panels[PANELS])
+{
+    double width = (WIDTH - MARGIN - left - GAP * (PANELS - 1)) / PANELS;
+    for (size_t i = 0; i < PANELS; i++) {
+        panels[i] = (struct panel){.title = columns[i].title, .at = columns[i].at};
+        panels[i].axis = scale_of(m, &panels[i]);
+        panels[i].axis.from = left + (double)i * (width + GAP);
+        panels[i].axis.to = panels[i].axis.from + width;
     }
 }
 
-struct axis {
-    double least, most, from, to;
-};
-
-static double place(const struct axis *a, double v)
+static void mark(struct buf *out, const struct panel *p, double y, const struct matrix_value *v)
 {
-    double span = log(a->most / a->least);
-    return a->from + (a->to - a->from) * (span > 0 ? log(v / a->least) / span : 0.5);
+    const char *fill = fill_of(v->basis);
+    double x = svg_place(&p->axis, v->v);
+    if (v->range.most > 0)
+        svg_put(out,
+                "<path d=\"M%.1f %.1fH%.1f\" stroke=\"%s\" stroke-width=\"3\" "
+                "stroke-opacity=\"0.45\"/>\n",
+                svg_place(&p->axis, v->range.least), y, svg_place(&p->axis, v->range.most), fill);
+    svg_put(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"><title>%.3g %s, %s", x, y,
+            fill, v->v, p->title, matrix_basis_name(v->basis));
+    if (v->as_of) {
+        svg_put(out, " ");
+        svg_escaped(out, v->as_of);
+    }
+    svg_put(out, "</title></circle>\n");
 }
 
-static void widen(struct axis *a, double v)
+static void name_of(const struct matrix_row *r, char name[256])
 {
-    if (isnan(v))
-        return;
-    a->least = fmin(a->least, v / 1.3);
-    a->most = fmax(a->most, v * 1.3);
+    (void)snprintf(name, 256, "%s %s%s%s", r->provider, r->model, r->hardware ? ", " : "",
+                   r->hardware ? r->hardware : "");
 }
 
-static void ticks(struct buf *out, const struct axis *a, bool across)
+static double label_width(const struct matrix *m)
 {
-    for (int power = -4; power < 5; power++)
-        for (int i = 0; i < 3; i++) {
-            double v = pow(10, power) * (i == 0 ? 1 : i == 1 ? 2 : 5), at = place(a, v);
-            if (v < a->least || v > a->most)
-                continue;
-            if (across)
-                put(out,
-                    "<path d=\"M%.1f %.0fV%.0f\" stroke=\"#ddd\"/><text x=\"%.1f\" y=\"%.0f\" "
-                    "text-anchor=\"middle\">%g</text>\n",
-                    at, TOP, BOTTOM, at, BOTTOM + 18, v);
-            else
-                put(out,
-                    "<path d=\"M%.0f %.1fH%.0f\" stroke=\"#ddd\"/><text x=\"%.0f\" y=\"%.1f\" "
-                    "text-anchor=\"end\">%g</text>\n",
-                    COLUMN_AT, at, RIGHT, COLUMN_AT - 8, at + 4, v);
-        }
+    char name[256];
+    double width = LABEL_LEAST;
+    for (size_t i = 0; i < m->count; i++) {
+        name_of(&m->rows[i], name);
+        width = fmax(width, svg_text_width(name, SVG_FONT));
+    }
+    return fmin(width, LABEL_MOST);
 }
 
-/* Labels keep apart: each takes the first free line at or below the place it wants. */
-struct labels {
-    double x[MATRIX_ROWS_MAX], y[MATRIX_ROWS_MAX];
-    size_t count;
-};
-
-static double free_line(struct labels *l, double x, double y)
+static void heading(struct buf *out, const struct matrix *m, double height)
 {
-    for (size_t i = 0; i < l->count; i++)
-        if (fabs(l->x[i] - x) < 220 && fabs(l->y[i] - y) < LABEL_GAP - 0.5) {
-            y = l->y[i] + LABEL_GAP;
-            i = (size_t)-1; /* the new place may touch an earlier one */
-        }
-    l->x[l->count] = x;
-    l->y[l->count++] = y;
-    return y;
-}
-
-static void point(struct buf *out, const struct matrix_row *r, double x, double y, double most,
-                  struct labels *l)
-{
-    const char *fill = r->kind == MATRIX_OWN ? "#009e73" : "#0072b2";
-    bool sized = !isnan(r->all.v);
-    double radius = sized ? 4 + 16 * sqrt(r->all.v / most) : 4;
-    double line = free_line(l, x, y + 4);
-    bool flip = x > RIGHT - 230;
-    put(out,
-        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"%s\" "
-        "stroke=\"%s\"><title>",
-        x, y, radius, fill, sized ? "0.45" : "0", fill);
-    put_text(out, r->model);
-    put(out, " %s: %.3g USD/M, %.3g s, %.0f tok/s</title></circle>\n<text x=\"%.1f\" y=\"%.1f\"%s>",
-        r->hardware ? r->hardware : r->provider, r->blended.v, r->total.v, r->all.v,
-        flip ? x - radius - 5 : x + radius + 5, line, flip ? " text-anchor=\"end\"" : "");
-    put_text(out, strchr(r->model, '/') ? strchr(r->model, '/') + 1 : r->model);
-    put(out, "</text>\n");
-}
-
-static void frame(struct buf *out, const struct axis *x, const struct axis *y)
-{
-    put(out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-        "font-family=\"sans-serif\" font-size=\"11\">\n"
-        "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n"
-        "<text x=\"12\" y=\"24\" font-size=\"16\">Cost against latency</text>\n"
-        "<text x=\"12\" y=\"42\">USD per million tokens, prompt and answer blended. Filled: own "
-        "cards, estimated, area = tokens/s of all. Open: hosted, or measured here, speed of all "
-        "not known.</text>\n",
-        WIDTH, HEIGHT);
-    ticks(out, x, true);
-    ticks(out, y, false);
-    put(out,
-        "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\">seconds to the end of the "
-        "answer</text>\n<text x=\"%.0f\" y=\"%.0f\">latency not known here</text>\n"
-        "<path d=\"M%.0f %.0fV%.0f\" stroke=\"#888\" stroke-dasharray=\"4 4\"/>\n",
-        (LEFT + RIGHT) / 2, BOTTOM + 38, COLUMN_AT + 20, BOTTOM + 18, LEFT - 5, TOP, BOTTOM);
+    char text[160];
+    svg_open(out, WIDTH, height, "Cost, latency and speed");
+    svg_text(out, &(struct svg_text){.x = MARGIN, .y = 26, .size = 17}, "Cost, latency and speed");
+    (void)snprintf(text, sizeof text, "prompt %.0f, answer %.0f tokens; no mark: not known%s%s",
+                   m->isl, m->osl, m->order ? "; best first for " : "", m->order ? m->order : "");
+    double end = svg_legend(out, MARGIN, 50, keys, ARRAY_LEN(keys));
+    svg_text(out,
+             &(struct svg_text){.x = end, .y = 50, .most = WIDTH - end - MARGIN, .muted = true},
+             text);
 }
 
 void matrix_svg(const struct matrix *m, struct buf *out)
 {
-    struct axis x = {1, 10, LEFT, RIGHT}, y = {0.1, 10, BOTTOM, TOP};
-    struct labels labels = {.count = 0};
-    double most = 1;
-    for (size_t i = 0; i < m->count; i++) {
-        widen(&x, m->rows[i].total.v);
-        widen(&y, m->rows[i].blended.v);
-        most = fmax(most, isnan(m->rows[i].all.v) ? 0 : m->rows[i].all.v);
+    struct panel panels[PANELS];
+    double label = label_width(m), bottom = TOP + (double)m->count * ROW;
+    lay_out(m, MARGIN + label + 16, panels);
+    heading(out, m, bottom + 34);
+    for (size_t i = 1; i < m->count; i += 2)
+        svg_stripe(out, TOP + (double)i * ROW, ROW);
+    for (size_t i = 0; i < PANELS; i++) {
+        const struct svg_axis *a = &panels[i].axis;
+        svg_text(out, &(struct svg_text){.x = a->from, .y = TOP - 14, .most = a->to - a->from},
+                 panels[i].title);
+        svg_ticks(out, a, TOP - 4, bottom, "");
     }
-    frame(out, &x, &y);
     for (size_t i = 0; i < m->count; i++) {
-        const struct matrix_row *r = &m->rows[i];
-        if (!isnan(r->blended.v))
-            point(out, r, isnan(r->total.v) ? COLUMN_AT + 20 : place(&x, r->total.v),
-                  place(&y, r->blended.v), most, &labels);
+        char name[256];
+        double y = TOP + (double)i * ROW + ROW / 2;
+        name_of(&m->rows[i], name);
+        svg_text(out, &(struct svg_text){.x = MARGIN, .y = y + 4, .most = label}, name);
+        for (size_t k = 0; k < PANELS; k++)
+            if (!isnan(value_at(&m->rows[i], &panels[k])->v))
+                mark(out, &panels[k], y, value_at(&m->rows[i], &panels[k]));
     }
-    put(out, "</svg>\n");
+    svg_close(out);
 }

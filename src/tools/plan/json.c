@@ -53,6 +53,7 @@ static void json_memory(struct json_out *w, const struct memory *m)
     jw_key(w, "memory");
     jw_object(w);
     bytes(w, "weights_model", m->weights.total);
+    bytes(w, "draft_layers", m->weights.draft);
     bytes(w, "weights", m->weights_here);
     bytes(w, "weights_error", m->weights.error * m->weights_here);
     bytes(w, "cache_per_conversation", m->kv_sequence);
@@ -68,6 +69,19 @@ static void json_memory(struct json_out *w, const struct memory *m)
     jw_object_end(w);
 }
 
+/* Factors of an estimated time or price; a rate is divided by them. */
+static void json_band(struct json_out *w, const char *key, const struct speed_band *b)
+{
+    jw_key(w, key);
+    jw_object(w);
+    number(w, "time_least", 1 - b->faster);
+    number(w, "time_most", 1 + b->slower);
+    number(w, "half_within", b->half > 0 ? b->half : NAN);
+    bytes(w, "published_rows", b->rows);
+    text(w, "basis", b->why);
+    jw_object_end(w);
+}
+
 static void json_speed(struct json_out *w, const struct speed *s, double usd_h)
 {
     jw_key(w, "speed");
@@ -76,8 +90,8 @@ static void json_speed(struct json_out *w, const struct speed *s, double usd_h)
     number(w, "tokens_s_one", s->one);
     number(w, "tokens_s_all", s->all);
     bytes(w, "conversations", s->batch);
-    number(w, "error_share", s->band);
-    text(w, "error_basis", s->band_why);
+    json_band(w, "band", s->band);
+    json_band(w, "first_token_band", s->first_band);
     number(w, "usd_per_hour", usd_h > 0 ? usd_h : NAN);
     number(w, "usd_per_1m_output", s->usd_output > 0 ? s->usd_output : NAN);
     number(w, "usd_per_1m_both", s->usd_blended > 0 ? s->usd_blended : NAN);

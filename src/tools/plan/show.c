@@ -81,56 +81,6 @@ const char *plan_verdict(const struct plan *p, char text[160])
     return text;
 }
 
-/* One number with the range it may lie in. */
-static void ranged(const struct screen *s, const char *name, double n, double band,
-                   const char *unit)
-{
-    (void)fprintf(s->to, "  %-*s %8.*f %s  (%.*f to %.*f)\n", LABEL - 4, name, n < 10 ? 2 : 0, n,
-                  unit, n < 10 ? 2 : 0, n * (1 - band), n < 10 ? 2 : 0, n * (1 + band));
-}
-
-static void show_speed(const struct screen *s, const struct plan *p)
-{
-    const struct speed *v = &p->s;
-    (void)fprintf(s->to, "speed, prompts of %.0f tokens, answers of %.0f: estimates, +-%.0f %%\n",
-                  p->d.isl, p->d.osl, 100 * v->band);
-    (void)fprintf(s->to, "  (%s)\n", v->band_why);
-    ranged(s, "first token, alone", 1000 * v->first_token, v->band, "ms");
-    ranged(s, "one conversation", v->one, v->band, "tokens/s");
-    char name[32];
-    (void)snprintf(name, sizeof name, "%.0f together", v->batch);
-    if (v->batch > 1)
-        ranged(s, name, v->all, v->band, "tokens/s");
-    if (p->o.target_tps > 0 && v->one < p->o.target_tps)
-        (void)fprintf(s->to, "  slower than the %.3g tokens/s asked for\n", p->o.target_tps);
-    if (!p->d.gpu)
-        (void)fputs("  a processor reads prompts 10 to 50 times slower than a card\n", s->to);
-}
-
-static void show_price(const struct screen *s, const struct plan *p)
-{
-    const struct speed *v = &p->s;
-    const struct fact_price *api = facts_price(&p->facts, "anthropic", "claude-sonnet-5");
-    if (v->usd_output <= 0) {
-        (void)fputs("price: the rent is not known; say it with --usd-h\n", s->to);
-        return;
-    }
-    bool table = p->o.usd_h < 0;
-    (void)fprintf(s->to, "price, %.2f USD an hour, busy %.0f %% of it", p->d.usd_h,
-                  100 * p->d.busy);
-    if (table && p->d.gpu)
-        (void)fprintf(s->to, " (rents of %.2f to %.2f a card were seen %s)", p->d.gpu->usd_h_low,
-                      p->d.gpu->usd_h_high, p->d.gpu->price_as_of);
-    (void)fputc('\n', s->to);
-    ranged(s, "1M output tokens", v->usd_output, v->band, "USD");
-    ranged(s, "1M tokens, both", v->usd_blended, v->band, "USD");
-    if (api)
-        (void)fprintf(s->to,
-                      "  %s: %.2f in, %.2f out (%s); busy below %.0f %%, an API is "
-                      "almost always cheaper\n",
-                      api->model, api->input, api->output, api->as_of, 100 * BUSY_LOW);
-}
-
 /* A text in lines of the screen's width, indented below its first. */
 static void wrapped(const struct screen *s, int indent, const char *text)
 {
@@ -152,6 +102,99 @@ static void wrapped(const struct screen *s, int indent, const char *text)
     (void)fputc('\n', s->to);
 }
 
+/* One number with the range it may lie in. */
+static void ranged(const struct screen *s, const char *name, double n, struct range r,
+                   const char *unit)
+{
+    int digits = n < 10 ? 2 : 0;
+    (void)fprintf(s->to, "  %-*s %8.*f %s  (%.*f to %.*f)\n", LABEL - 4, name, digits, n, unit,
+                  digits, r.least, digits, r.most);
+}
+
+/* A wait, in ms or seconds. */
+static void waited(const struct screen *s, const char *name, double seconds,
+                   const struct speed_band *b)
+{
+    double scale = seconds < 10 ? 1000 : 1;
+    ranged(s, name, seconds * scale, estimate_time_range(seconds * scale, b),
+           scale > 1 ? "ms" : "s");
+}
+
+/* What the ranges mean. */
+static void show_band(const struct screen *s, const char *what, const struct speed_band *b)
+{
+    char text[320];
+    if (b->half > 0)
+        (void)snprintf(text, sizeof text,
+                       "range of %s: holds every one of %u published figures of this kind (%s); "
+                       "half are within %.0f %% of an estimate that was fitted without their model",
+                       what, b->rows, b->why, 100 * b->half);
+    else if (b->rows > 0)
+        (void)snprintf(text, sizeof text,
+                       "range of %s: holds the %u published figures there are of this kind (%s)",
+                       what, b->rows, b->why);
+    else
+        (void)snprintf(text, sizeof text,
+                       "range of %s: a guess, no published figure was compared (%s)", what, b->why);
+    wrapped(s, 2, text);
+}
+
+/* Seconds to the first token of a prompt that fills the context. */
+static double first_of_full(const struct deployment *d, const struct memory *m)
+{
+    struct deployment full = *d;
+    struct speed v;
+    full.isl = fmax(d->context - d->osl, 1);
+    estimate_speed(&full, m, &v);
+    return v.first_token;
+}
+
+static void show_speed(const struct screen *s, const struct plan *p)
+{
+    const struct speed *v = &p->s;
+    (void)fprintf(s->to, "speed, prompts of %.0f tokens, answers of %.0f: estimates\n", p->d.isl,
+                  p->d.osl);
+    waited(s, "first token, alone", v->first_token, v->first_band);
+    waited(s, "of a full context", first_of_full(&p->d, &p->m), v->first_band);
+    ranged(s, "one conversation", v->one, estimate_rate_range(v->one, v->band), "tokens/s");
+    char name[32];
+    (void)snprintf(name, sizeof name, "%.0f together", v->batch);
+    if (v->batch > 1)
+        ranged(s, name, v->all, estimate_rate_range(v->all, v->band), "tokens/s");
+    show_band(s, "first tokens", v->first_band);
+    show_band(s, "tokens/s and prices", v->band);
+    if (p->o.target_tps > 0 && v->one < p->o.target_tps)
+        (void)fprintf(s->to, "  slower than the %.3g tokens/s asked for\n", p->o.target_tps);
+    if (!p->d.gpu)
+        (void)fputs("  a processor reads prompts 10 to 50 times slower than a card\n", s->to);
+}
+
+static void show_price(const struct screen *s, const struct plan *p)
+{
+    const struct speed *v = &p->s;
+    const struct fact_price *api = facts_price(&p->facts, "anthropic", "claude-sonnet-5");
+    if (v->usd_output <= 0) {
+        (void)fputs("price: the rent is not known; say it with --usd-h\n", s->to);
+        return;
+    }
+    bool table = p->o.usd_h < 0;
+    (void)fprintf(s->to, "price, %.2f USD an hour, busy %.0f %% of it", p->d.usd_h,
+                  100 * p->d.busy);
+    if (table && p->d.gpu)
+        (void)fprintf(s->to, " (rents of %.2f to %.2f a card were seen %s)", p->d.gpu->usd_h_low,
+                      p->d.gpu->usd_h_high, p->d.gpu->price_as_of);
+    (void)fputc('\n', s->to);
+    ranged(s, "1M output tokens", v->usd_output, estimate_time_range(v->usd_output, v->band),
+           "USD");
+    ranged(s, "1M tokens, both", v->usd_blended, estimate_time_range(v->usd_blended, v->band),
+           "USD");
+    if (api)
+        (void)fprintf(s->to,
+                      "  %s: %.2f in, %.2f out (%s); busy below %.0f %%, an API is "
+                      "almost always cheaper\n",
+                      api->model, api->input, api->output, api->as_of, 100 * BUSY_LOW);
+}
+
 static void show_remedy(const struct screen *s, const struct plan *p, const struct remedy *r)
 {
     if (!r->possible) {
@@ -159,11 +202,12 @@ static void show_remedy(const struct screen *s, const struct plan *p, const stru
         wrapped(s, 9, r->why);
         return;
     }
+    struct range one = estimate_rate_range(r->s.one, r->s.band);
     (void)fprintf(s->to,
-                  "  %s  %s\n         up to %.0f at once, %.3g tokens/s each alone (x%.2f), "
-                  "%.3g together",
+                  "  %s  %s\n         up to %.0f at once, %.3g tokens/s each alone (%.3g to %.3g; "
+                  "x%.2f), %.3g together",
                   s->color ? "\033[32mfits\033[0m" : "fits", r->what, r->m.most_sequences, r->s.one,
-                  r->s.one / p->s.one, r->s.all);
+                  one.least, one.most, r->s.one / p->s.one, r->s.all);
     if (r->s.usd_output > 0)
         (void)fprintf(s->to, ", %.2f USD/1M", r->s.usd_output);
     (void)fputc('\n', s->to);
@@ -202,12 +246,18 @@ static void show_suggestions(const struct screen *s, const struct plan *p)
     for (size_t i = 0; i < p->suggestions.count; i++) {
         const struct remedy *r = &p->suggestions.at[i];
         const struct fact_model *m = r->d.model;
+        struct range one = estimate_rate_range(r->s.one, r->s.band);
         (void)fprintf(s->to,
-                      "%zu. %s\n   %s in %s, cache %s: %.1f of %.1f GiB, %.3g tokens/s "
-                      "alone, up to %.0f at once\n   %s; licence %s%s%s\n",
+                      "%zu. %s\n   %s in %s, cache %s: %.1f of %.1f GiB, up to %.0f at once\n"
+                      "   %.3g tokens/s alone (%.3g to %.3g), first token of a full context after "
+                      "%.2g s",
                       i + 1, m->id, r->d.quant->id, engine_name(r->d.engine), r->d.kv->id,
                       (r->m.weights_here + r->m.overhead + r->m.kv_sequence * p->d.sequences) / GIB,
-                      r->m.visible / GIB, r->s.one, r->m.most_sequences, r->why, m->licence,
+                      r->m.visible / GIB, r->m.most_sequences, r->s.one, one.least, one.most,
+                      first_of_full(&r->d, &r->m));
+        if (r->s.usd_output > 0)
+            (void)fprintf(s->to, ", %.2f USD/1M", r->s.usd_output);
+        (void)fprintf(s->to, "\n   %s; licence %s%s%s\n", r->why, m->licence,
                       m->tool_parser ? "; --tool-call-parser " : "; no tool calls",
                       m->tool_parser ? m->tool_parser : "");
     }
@@ -221,6 +271,12 @@ static void show_facts(const struct screen *s, const struct plan *p)
                   p->d.gpu ? p->d.gpu->source : p->d.host->source, p->hardware);
     if (p->note[0])
         (void)fprintf(s->to, "note: %s\n", p->note);
+    if (p->m.weights.draft > 0)
+        (void)fprintf(
+            s->to,
+            "note: %.1f GiB of draft layers are in the checkpoint on top; they are loaded "
+            "for speculative decoding alone\n",
+            p->m.weights.draft / GIB);
     if (p->d.engine == ENGINE_VLLM && p->m.kv_room > 0 && !p->d.eager &&
         (p->m.visible - p->m.budget < GIB || p->m.weights_here > 0.75 * p->m.visible))
         (void)fputs("note: CUDA graphs are captured outside the share vLLM takes, and little is "

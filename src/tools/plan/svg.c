@@ -1,92 +1,130 @@
-/* One bar for the plan and one for each way that works: weights, cache, engine, against the memory
- * of a card. Plain shapes and text, colours that stay apart for the colour-blind. */
+/* One bar for the plan and one for each way that works: weights, cache, engine, as shares of the
+ * memory of a card, beside what each way gives. */
 #include "tools/plan/options.h"
+#include "tools/svg.h"
+#include <math.h>
 
 #define GIB 1073741824.0
-#define WIDTH 900
-#define LABEL_AT 12
-#define BAR_AT 360
-#define BAR_WIDTH 440
-#define ROW 34
-#define TOP 64
+#define WIDTH 1080.0
+#define MARGIN 14.0
+#define LABEL_MOST 400.0
+#define BAR_TO 790.0 /* the end of a card's memory; what does not fit goes a little on */
+#define OVER 24.0
+#define ROW 30.0
+#define BAR_HEIGHT 18.0
+#define TOP 86.0
 
-static void put(struct buf *out, const char *format, ...) PRINTF_LIKE(2, 3);
+static const struct svg_key keys[] = {
+    {SVG_BLUE, "weights"}, {SVG_GREEN, "cache"}, {SVG_ORANGE, "engine"}};
 
-static void put(struct buf *out, const char *format, ...)
+static double part(struct buf *out, const struct svg_axis *a, double at, double y, double share,
+                   const struct svg_key *key, double bytes)
 {
-    va_list args;
-    va_start(args, format);
-    enum err e = buf_vprintf(out, format, args);
-    va_end(args);
-    (void)e; /* at the bound the picture is cut */
+    char tooltip[64];
+    double end = fmin(at + (a->to - a->from) * fmax(share, 0), a->to + OVER);
+    (void)snprintf(tooltip, sizeof tooltip, "%s %.2f GiB", key->name, bytes / GIB);
+    svg_bar(out, at, y, end - at, BAR_HEIGHT, key->fill, tooltip);
+    return end;
 }
 
-static void put_text(struct buf *out, const char *s)
+/* What is said on the right: of what fits its speed, of the rest how much it is too large. */
+static void outcome(char text[96], const struct deployment *d, const struct memory *m,
+                    const struct speed *s)
 {
-    for (; *s; s++) {
-        if (*s == '<')
-            put(out, "&lt;");
-        else if (*s == '&')
-            put(out, "&amp;");
-        else if ((unsigned char)*s >= ' ')
-            put(out, "%c", *s);
+    double used = m->weights_here + m->kv_sequence * d->sequences + m->overhead;
+    if (m->fits)
+        (void)snprintf(text, 96, "%.1f of %.1f GiB; %.3g tok/s", used / GIB, m->visible / GIB,
+                       s->one);
+    else
+        (void)snprintf(text, 96, "%.1f of %.1f GiB: too large", used / GIB, m->visible / GIB);
+}
+
+static void row(struct buf *out, const struct svg_axis *a, double y, const char *name,
+                const struct deployment *d, const struct memory *m, const struct speed *s)
+{
+    char text[96];
+    double whole = m->visible > 0 ? m->visible : 1, at = a->from;
+    const double bytes[] = {m->weights_here, m->kv_sequence * d->sequences, m->overhead};
+    svg_text(out, &(struct svg_text){.x = MARGIN, .y = y + 14, .most = a->from - MARGIN - 10},
+             name);
+    for (size_t i = 0; i < ARRAY_LEN(bytes); i++)
+        at = part(out, a, at, y, bytes[i] / whole, &keys[i], bytes[i]);
+    svg_put(out, "<rect class=\"line\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%g\"/>\n",
+            a->from, y, (a->to - a->from) * fmin(m->budget / whole, 1), BAR_HEIGHT);
+    outcome(text, d, m, s);
+    svg_text(out,
+             &(struct svg_text){.x = a->to + OVER + 10,
+                                .y = y + 14,
+                                .most = WIDTH - a->to - OVER - 10 - MARGIN,
+                                .muted = !m->fits},
+             text);
+}
+
+/* A way by what is done; a suggestion by what is run. */
+static void name_of(const struct plan *p, const struct remedy *r, char name[256])
+{
+    if (p->o.suggest)
+        (void)snprintf(name, 256, "%s, %s, %s", r->d.model->id, r->d.quant->id,
+                       engine_name(r->d.engine));
+    else
+        (void)snprintf(name, 256, "%s", r->what);
+}
+
+/* Room for the longest name, within bounds. */
+static double label_width(const struct plan *p, const struct remedy *ways, size_t count)
+{
+    char name[256];
+    double width = 120;
+    for (size_t i = 0; i < count; i++) {
+        name_of(p, &ways[i], name);
+        if (ways[i].possible)
+            width = fmax(width, svg_text_width(name, SVG_FONT));
     }
+    return fmin(width, LABEL_MOST);
 }
 
-static double part(struct buf *out, double at, int y, double bytes, double whole, const char *fill,
-                   const char *name)
+static void heading(struct buf *out, const struct plan *p, double height)
 {
-    double width = bytes / whole * BAR_WIDTH, left = BAR_AT + BAR_WIDTH + 60 - at;
-    width = width > left ? left : width < 0 ? 0 : width; /* what is too long is cut at the edge */
-    put(out,
-        "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"20\" fill=\"%s\">"
-        "<title>%s %.2f GiB</title></rect>\n",
-        at, y, width, fill, name, bytes / GIB);
-    return at + width;
-}
-
-static void row(struct buf *out, int index, const char *name, const struct deployment *d,
-                const struct memory *m)
-{
-    int y = TOP + index * ROW;
-    double at = BAR_AT, whole = m->visible > 0 ? m->visible : 1;
-    put(out, "<text x=\"%d\" y=\"%d\">", LABEL_AT, y + 15);
-    put_text(out, name);
-    put(out, "</text>\n");
-    at = part(out, at, y, m->weights_here, whole, "#0072b2", "weights");
-    at = part(out, at, y, m->kv_sequence * d->sequences, whole, "#009e73", "cache");
-    (void)part(out, at, y, m->overhead, whole, "#e69f00", "engine");
-    put(out,
-        "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"20\" fill=\"none\" "
-        "stroke=\"#222\"/>\n",
-        BAR_AT, y, m->budget / whole * BAR_WIDTH);
+    char title[200], verdict[160];
+    const struct fact_gpu *g = p->d.gpu ? p->d.gpu : p->d.host;
+    double most = WIDTH - 2 * MARGIN;
+    if (p->o.suggest)
+        (void)snprintf(title, sizeof title, "%s on %u x %s", suggest_use_name(p->use),
+                       p->cards ? p->cards : 1, g->name);
+    else
+        (void)snprintf(title, sizeof title, "%s, %s, on %u x %s", p->d.model->id, p->d.quant->id,
+                       p->d.tp * p->d.pp, g->name);
+    svg_open(out, WIDTH, height, title);
+    svg_text(out, &(struct svg_text){.x = MARGIN, .y = 26, .size = 17, .most = most}, title);
+    svg_text(out, &(struct svg_text){.x = MARGIN, .y = 47, .most = most, .muted = true},
+             p->o.suggest ? "models that fit, best first" : plan_verdict(p, verdict));
+    double end = svg_legend(out, MARGIN, 70, keys, ARRAY_LEN(keys));
+    svg_text(out,
+             &(struct svg_text){.x = end, .y = 70, .most = WIDTH - end - MARGIN, .muted = true},
+             "frame: what may be used; tok/s: estimates for one conversation");
 }
 
 void plan_svg(const struct plan *p, struct buf *out)
 {
-    char verdict[160];
     const struct remedy *ways = p->o.suggest ? p->suggestions.at : p->remedies.at;
-    size_t count = p->o.suggest ? p->suggestions.count : p->remedies.count, rows = 1;
+    size_t count = p->o.suggest ? p->suggestions.count : p->remedies.count, rows = !p->o.suggest;
     for (size_t i = 0; i < count; i++)
         rows += ways[i].possible;
-    put(out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
-        "font-family=\"sans-serif\" font-size=\"13\">\n"
-        "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-        WIDTH, TOP + rows * ROW + 10);
-    put(out, "<text x=\"%d\" y=\"24\" font-size=\"16\">", LABEL_AT);
-    put_text(out, p->o.suggest ? suggest_use_name(p->use) : p->d.model->id);
-    put(out, " on ");
-    put_text(out, p->d.gpu ? p->d.gpu->name : p->d.host->name);
-    put(out, "</text>\n");
-    put(out, "<text x=\"%d\" y=\"46\" fill=\"#555\">", LABEL_AT);
-    put_text(out, p->o.suggest ? "ways that fit" : plan_verdict(p, verdict));
-    put(out, " (blue weights, green cache, orange engine; frame: what may be used)</text>\n");
-    int index = 0;
-    if (!p->o.suggest)
-        row(out, index++, "as asked", &p->d, &p->m);
-    for (size_t i = 0; i < count; i++)
-        if (ways[i].possible)
-            row(out, index++, ways[i].what, &ways[i].d, &ways[i].m);
-    put(out, "</svg>\n");
+    double bottom = TOP + (double)rows * ROW, y = TOP;
+    struct svg_axis a = {0, 100, MARGIN + label_width(p, ways, count) + 10, BAR_TO, false};
+    heading(out, p, bottom + 30);
+    svg_ticks(out, &a, TOP - 6, bottom, " %");
+    if (!p->o.suggest) {
+        row(out, &a, y, "as asked", &p->d, &p->m, &p->s);
+        y += ROW;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char name[256];
+        name_of(p, &ways[i], name);
+        if (!ways[i].possible)
+            continue;
+        row(out, &a, y, name, &ways[i].d, &ways[i].m, &ways[i].s);
+        y += ROW;
+    }
+    svg_close(out);
 }

@@ -238,6 +238,12 @@ static void cause_knows_a_full_context_in_every_servers_words(void **state)
          "{\"error\":{\"message\":\"The decoder prompt (length 9) is longer than the maximum model "
          "length of 8.\",\"type\":\"BadRequestError\",\"code\":400}}"},
         {CAUSE_CONTEXT_EXCEEDED, 400,
+         "{\"error\":{\"message\":\"max_tokens=9 cannot be greater than max_model_len=8. Please "
+         "request fewer output tokens. (parameter=max_tokens, value=9)\",\"type\":"
+         "\"BadRequestError\",\"param\":\"max_tokens\",\"code\":400}}"},
+        {CAUSE_CONTEXT_EXCEEDED, 400,
+         "{\"error\":\"the input length exceeds the context length\"}"}, /* Ollama 0.17 */
+        {CAUSE_CONTEXT_EXCEEDED, 400,
          "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\","
          "\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":9,\"n_ctx\":8}}"},
         {CAUSE_CONTEXT_EXCEEDED, 500,
