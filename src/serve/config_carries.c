@@ -321,6 +321,7 @@ static void explain_link(const struct config *c, const struct config_link *link,
     const struct probed *p = probed_find(found->all, found->count, t->name, t->url_text,
                                          link->model ? link->model : match, found->wall);
     bool own = probed_all_messages(found->all, found->count, t->name, t->url_text, found->wall);
+    struct capability presumed = cap;
     if (p)
         probed_apply(p, &cap);
     config_put(out, "  %zu. %s%s%s: kind %s; context ", place, t->name, link->model ? "/" : "",
@@ -336,7 +337,10 @@ static void explain_link(const struct config *c, const struct config_link *link,
         bool native = own && doors[i].door == &dialect_anthropic && t->context == 0;
         const struct dialect *to = native ? doors[i].door : asked_in(c, link, &cap, doors[i].door);
         config_put(out, "     a client of %s, asked in %s:%s\n", doors[i].client, to->name,
-                   to == doors[i].door ? " all as it is" : "");
+                   to != doors[i].door ? ""
+                   : p && probed_narrows(p, &presumed, i == 0)
+                       ? " as it is, but written anew where it asks for what a probe found missing"
+                       : " all as it is");
         for (int how = CARRY_CONVERTED; how <= CARRY_REFUSED && to != doors[i].door; how++)
             put_those(doors[i].door, to, &cap, (enum carry_how)how, out);
     }

@@ -162,6 +162,7 @@ with Standin("slow", words=WORDS, rate=200, first_token="100ms", more=["--lacks"
     with claim("explain_chain_goes_by_what_was_probed"):
         told = config.run("config", "explain", "--chain").stdout
         expect_true(re.search(r"^  1\. c/x: kind .*\n     known from: .*\n     probed \d{4}-\d\d-\d\d: (.*, )?stop=no(, .*)?$", told, re.M), told)
+        expect_true("chat completions, asked in openai-chat: as it is, but written anew where" in told, told)
         expect_true(re.search(r"degraded: (.*, )?stop sequence \(stop_sequences\)", told), told)
         os.rename(config.state, config.state + ".away")
         told = config.run("config", "explain", "--chain").stdout

@@ -47,6 +47,9 @@ static const char *stream_type(const struct ask_order *o)
 static void why(struct asked *a, enum ask_end end, struct span text)
 {
     a->end = end;
+    text = span_trim(text);
+    if (text.len > 0 && text.at[text.len - 1] == '.') /* a reason may go on behind it */
+        text.len--;
     size_t len = text.len < sizeof a->why - 1 ? text.len : sizeof a->why - 1;
     for (size_t i = 0; i < len; i++) /* a stranger's text, on a terminal */
         a->why[i] = (unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7F ? ' ' : text.at[i];

@@ -330,7 +330,8 @@ static void say_other_way(struct check *k, const struct feature *f, const struct
         say(k, f->row, refused ? STATE_REFUSED : STATE_BROKEN, true, "%s%s%s%s",
             refused ? status_text(native, status) : "", what,
             other->end == ASK_UNFIT ? "; the gateway asks another target" : "",
-            !refused && lossy[0] ? "; it is not asked for it again" : "");
+            !refused && lossy[0] ? "; once this is stored the gateway leaves it out and says so"
+                                 : "");
 }
 
 /* False: the answer to it proves a lack. */
