@@ -4,8 +4,6 @@
 
 #include "base/span.h"
 
-#include <time.h>
-
 #define FLAGS_MAX 2
 #define IN_MESSAGES 1U /* a body of this format can ask for it */
 #define IN_OPENAI 2U
@@ -117,12 +115,4 @@ bool probed_all_messages(const struct probed *all, size_t count, const char *tar
         any = true;
     }
     return any;
-}
-
-void probed_day(const struct probed *p, char text[PROBED_DAY_BYTES])
-{
-    time_t at = (time_t)(p->at / USEC_PER_SEC);
-    struct tm tm;
-    if (!gmtime_r(&at, &tm) || strftime(text, PROBED_DAY_BYTES, "%Y-%m-%d", &tm) == 0)
-        (void)snprintf(text, PROBED_DAY_BYTES, "?");
 }

@@ -56,5 +56,3 @@ const struct probed *probed_find(const struct probed *all, size_t count, const c
 /* Its own Messages door does all that is translated for it, for each model probed there. */
 bool probed_all_messages(const struct probed *all, size_t count, const char *target,
                          const char *url, usec wall);
-#define PROBED_DAY_BYTES 16
-void probed_day(const struct probed *p, char text[PROBED_DAY_BYTES]); /* "2026-11-26", UTC */

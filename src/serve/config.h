@@ -162,6 +162,9 @@ void config_report_print(const struct config_report *r, const struct config_sour
 void config_show(const struct config *c, bool origin, struct buf *out);
 /* "deadlines.first_token", a section, or NULL = all. ERR_NOT_FOUND: *out says what is near. */
 enum err config_explain(const char *key, struct buf *out);
+#define CONFIG_DAY_BYTES 16
+/* The day of a probe: "2026-11-26", UTC. */
+void config_probed_day(const struct probed *p, char text[CONFIG_DAY_BYTES]);
 struct config_found { /* what probes found out (dialect/probed.h), and the wall time */
     const struct probed *all;
     size_t count;

@@ -6,6 +6,8 @@
 #include "base/span.h"
 #include "dialect/carries.h"
 
+#include <time.h>
+
 struct column {
     const char *title;
     enum target_kind kind;
@@ -283,11 +285,19 @@ static void put_those(const struct dialect *door, const struct dialect *to,
         config_put(out, "\n");
 }
 
+void config_probed_day(const struct probed *p, char text[CONFIG_DAY_BYTES])
+{
+    time_t at = (time_t)(p->at / USEC_PER_SEC);
+    struct tm tm;
+    if (!gmtime_r(&at, &tm) || strftime(text, CONFIG_DAY_BYTES, "%Y-%m-%d", &tm) == 0)
+        (void)snprintf(text, CONFIG_DAY_BYTES, "?");
+}
+
 static void put_found(const struct probed *p, struct buf *out)
 {
-    char day[PROBED_DAY_BYTES];
+    char day[CONFIG_DAY_BYTES];
     const char *before = "";
-    probed_day(p, day);
+    config_probed_day(p, day);
     config_put(out, "     probed %s: ", day);
     for (enum probed_fact f = 0; f < PROBED_FACTS; f++) {
         if (!(p->known & BIT(f)))

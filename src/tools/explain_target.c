@@ -26,8 +26,8 @@ static void put(struct explained *x, const char *format, ...)
 
 static void put_day(struct explained *x, const struct probed *p)
 {
-    char text[PROBED_DAY_BYTES];
-    probed_day(p, text);
+    char text[CONFIG_DAY_BYTES];
+    config_probed_day(p, text);
     put(x, "%s", text);
 }
 
