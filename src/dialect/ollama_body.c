@@ -312,7 +312,7 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
     jw_key(w, "description");
     jw_text(w, f.description);
     jw_key(w, "parameters");
-    oc_put_schema(c, f.schema);
+    ol_put_schema(c, f.schema);
     jw_object_end(w);
     jw_object_end(w);
     return ERR_OK;

@@ -68,6 +68,7 @@ def make_gguf(path, embeds):
     w.add_eos_token_id(2)
     w.add_unk_token_id(0)
     w.add_add_space_prefix(False)
+    w.add_chat_template(CHAT)
     if embeds:
         w.add_pooling_type(gguf.PoolingType.MEAN)
     w.add_tensor("token_embd.weight", embedding)

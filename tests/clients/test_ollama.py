@@ -68,6 +68,10 @@ def loaded(s):
 
 
 def others(s):
+    with claim("a tool whose schema Ollama could not read is called all the same"):
+        schema = {"type": ["object", "null"], "properties": {"q": True, "r": {"type": "object", "properties": {"s": True}}}, "required": ["q"]}
+        r = messages(s, False, tools=[{"name": "look", "input_schema": schema}])
+        expect((r.status, r.json["content"][-1]["input"]), (200, {"q": "a"}), r.text)
     with claim("Ollama makes a chat of a text completion's prompt; a prompt of tokens it refuses, and the caller hears so"):
         expect(completion(s, False, text="hi").json["choices"][0]["text"], ALL, "a text")
         r = completion(s, False, text=[5, 6])

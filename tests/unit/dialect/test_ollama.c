@@ -44,6 +44,30 @@ static void check_body(const struct dialect *from, int64_t context, const char *
     assert_string_equal(lossy, wanted_lossy);
 }
 
+static void test_schemas_it_could_not_read(void **state)
+{
+    (void)state;
+    check_body(
+        &dialect_anthropic, 0,
+        "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],"
+        "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"$defs\":{\"x\":true},\"type\":[\"object\","
+        "\"null\"],\"required\":[\"a\"],\"properties\":{\"a\":true,\"b\":{\"anyOf\":[{\"type\":"
+        "\"string\"},false],\"enum\":[true]},\"c\":{\"properties\":{\"d\":true},"
+        "\"additionalProperties\":true}}}},{\"name\":\"g\",\"input_schema\":{\"type\":\"object\"}}]"
+        "}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{"
+        "\"type\":"
+        "\"function\",\"function\":{\"name\":\"f\",\"description\":\"\",\"parameters\":{\"type\":"
+        "\"object\",\"properties\":{\"a\":{},\"b\":{\"anyOf\":[{\"type\":\"string\"},{}],\"enum\":"
+        "[true]},\"c\":{\"properties\":{\"d\":{}},\"additionalProperties\":true}},\"$defs\":{\"x\":"
+        "true},"
+        "\"required\":[\"a\"]}}},{\"type\":\"function\",\"function\":{\"name\":\"g\","
+        "\"description\":\"\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}}],"
+        "\"options\":{"
+        "\"num_predict\":9},\"stream\":false,\"truncate\":false,\"shift\":false}",
+        "");
+}
+
 static void test_a_conversation(void **state)
 {
     (void)state;
@@ -266,9 +290,13 @@ static void test_the_recorded_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_conversation),    cmocka_unit_test(test_formats_and_options),
-        cmocka_unit_test(test_recorded_requests), cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_whole_answers),     cmocka_unit_test(test_the_recorded_answer),
+        cmocka_unit_test(test_schemas_it_could_not_read),
+        cmocka_unit_test(test_a_conversation),
+        cmocka_unit_test(test_formats_and_options),
+        cmocka_unit_test(test_recorded_requests),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_whole_answers),
+        cmocka_unit_test(test_the_recorded_answer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
