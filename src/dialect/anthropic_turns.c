@@ -321,10 +321,29 @@ static bool needs_id(const struct chat_block *block)
     return block->type == CHAT_TOOL_USE || block->type == CHAT_TOOL_RESULT;
 }
 
-/* The raw block can stand as it is: our own dialect's, with an id the API takes. */
+static bool is_pdf(const struct chat_source *s)
+{
+    return s->kind == CHAT_SOURCE_BASE64 && text_is(s->media_type, "application/pdf");
+}
+
+/* An image or a PDF, also in a tool's result, that this target reads none of. */
+static bool holds_unread(const struct a_body *b, const struct chat_block *block)
+{
+    if (block->type == CHAT_IMAGE)
+        return !b->cap->images;
+    if (block->type == CHAT_DOCUMENT)
+        return !b->cap->pdf && is_pdf(&block->source);
+    for (const struct chat_block *c = block->content; c; c = c->next)
+        if (holds_unread(b, c))
+            return true;
+    return false;
+}
+
+/* The raw block can stand as it is: our own dialect's, with an id the API takes, and nothing in it
+ * that a probe found the target not to read. */
 static bool verbatim(struct a_body *b, const struct chat_block *block)
 {
-    if (!b->own || block->raw.len == 0)
+    if (!b->own || block->raw.len == 0 || holds_unread(b, block))
         return false;
     return !needs_id(block) || tool_id_fit(b->a, block->id).at.at == block->id.at.at;
 }

@@ -88,3 +88,31 @@ bool probed_narrows(const struct probed *p, const struct capability *presumed, b
             return true;
     return false;
 }
+
+const struct probed *probed_find(const struct probed *all, size_t count, const char *target,
+                                 const char *url, const char *model, usec wall)
+{
+    const struct probed *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct probed *p = &all[i];
+        bool same = strcmp(p->target, target) == 0 && strcmp(p->url, url) == 0 &&
+                    strcmp(p->model, model) == 0 && probed_is_fresh(p, wall);
+        if (same && (!found || p->at > found->at))
+            found = p;
+    }
+    return found;
+}
+
+bool probed_all_messages(const struct probed *all, size_t count, const char *target,
+                         const char *url, usec wall)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!probed_find(&all[i], 1, target, url, all[i].model, wall))
+            continue;
+        if (!(all[i].can & BIT(PROBED_MESSAGES)))
+            return false;
+        any = true;
+    }
+    return any;
+}

@@ -50,3 +50,9 @@ void probed_apply(const struct probed *p, struct capability *c);
 bool probed_narrows(const struct probed *p, const struct capability *presumed, bool messages);
 /* Is this fact part of `c`? */
 bool probed_presumes(enum probed_fact f, const struct capability *c);
+/* The newest word on this model that is fresh and of this address; NULL: none. */
+const struct probed *probed_find(const struct probed *all, size_t count, const char *target,
+                                 const char *url, const char *model, usec wall);
+/* Its own Messages door does all that is translated for it, for each model probed there. */
+bool probed_all_messages(const struct probed *all, size_t count, const char *target,
+                         const char *url, usec wall);

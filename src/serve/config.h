@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "dialect/capability.h"
 #include "dialect/dialect.h"
+#include "dialect/probed.h"
 #include "http/url.h"
 #include "local/engine.h"
 #include "relay/breaker.h"
@@ -161,8 +162,17 @@ void config_report_print(const struct config_report *r, const struct config_sour
 void config_show(const struct config *c, bool origin, struct buf *out);
 /* "deadlines.first_token", a section, or NULL = all. ERR_NOT_FOUND: *out says what is near. */
 enum err config_explain(const char *key, struct buf *out);
-/* What each target of each chain can carry, and its limits. */
-void config_explain_chains(const struct config *c, struct buf *out);
+#define CONFIG_DAY_BYTES 16
+/* The day of a probe: "2026-11-26", UTC. */
+void config_probed_day(const struct probed *p, char text[CONFIG_DAY_BYTES]);
+struct config_found { /* what probes found out (dialect/probed.h), and the wall time */
+    const struct probed *all;
+    size_t count;
+    usec wall;
+};
+/* What each target of each chain can carry, by what was found, else as presumed, and its limits. */
+void config_explain_chains(const struct config *c, const struct config_found *found,
+                           struct buf *out);
 /* docs/capabilities.md: the same for every kind of target. */
 void config_capability_page(struct buf *out);
 void config_schema(struct buf *out); /* JSON Schema 2020-12 */

@@ -6,6 +6,8 @@
 #include "base/span.h"
 #include "dialect/carries.h"
 
+#include <time.h>
+
 struct column {
     const char *title;
     enum target_kind kind;
@@ -283,43 +285,84 @@ static void put_those(const struct dialect *door, const struct dialect *to,
         config_put(out, "\n");
 }
 
+void config_probed_day(const struct probed *p, char text[CONFIG_DAY_BYTES])
+{
+    time_t at = (time_t)(p->at / USEC_PER_SEC);
+    struct tm tm;
+    if (!gmtime_r(&at, &tm) || strftime(text, CONFIG_DAY_BYTES, "%Y-%m-%d", &tm) == 0)
+        (void)snprintf(text, CONFIG_DAY_BYTES, "?");
+}
+
+static void put_found(const struct probed *p, struct buf *out)
+{
+    char day[CONFIG_DAY_BYTES];
+    const char *before = "";
+    config_probed_day(p, day);
+    config_put(out, "     probed %s: ", day);
+    for (enum probed_fact f = 0; f < PROBED_FACTS; f++) {
+        if (!(p->known & BIT(f)))
+            continue;
+        config_put(out, "%s%s=%s", before, probed_fact_name(f), p->can & BIT(f) ? "yes" : "no");
+        before = ", ";
+    }
+    config_put(out, "%s\n", before[0] ? "" : "nothing was proved");
+}
+
+static void explain_limits(const struct capability *cap, struct buf *out)
+{
+    put_number(cap->context, "not known", out);
+    config_put(out, ", answer ");
+    put_number(cap->max_output, "not known", out);
+    config_put(out, ", stop sequences ");
+    put_stops(cap, out);
+    config_put(out, ", tool name ");
+    put_number(cap->tool_name_max, "any", out);
+    config_put(out, ", effort ");
+    put_efforts(cap, out);
+    config_put(out, "\n     known from: %s\n", cap->source);
+}
+
 static void explain_link(const struct config *c, const struct config_link *link, size_t place,
-                         const char *match, struct buf *out)
+                         const char *match, const struct config_found *found, struct buf *out)
 {
     const struct config_target *t = &c->targets[link->target];
     /* A pattern names no model; what it begins with often names the family. */
     struct capability cap = config_link_capability(c, link, span_from(match));
+    const struct probed *p = probed_find(found->all, found->count, t->name, t->url_text,
+                                         link->model ? link->model : match, found->wall);
+    bool own = probed_all_messages(found->all, found->count, t->name, t->url_text, found->wall);
+    struct capability presumed = cap;
+    if (p)
+        probed_apply(p, &cap);
     config_put(out, "  %zu. %s%s%s: kind %s; context ", place, t->name, link->model ? "/" : "",
                link->model ? link->model : "", target_kind_name(t->kind));
-    put_number(cap.context, "not known", out);
-    config_put(out, ", answer ");
-    put_number(cap.max_output, "not known", out);
-    config_put(out, ", stop sequences ");
-    put_stops(&cap, out);
-    config_put(out, ", tool name ");
-    put_number(cap.tool_name_max, "any", out);
-    config_put(out, ", effort ");
-    put_efforts(&cap, out);
-    config_put(out, "\n     known from: %s\n", cap.source);
+    explain_limits(&cap, out);
+    if (p)
+        put_found(p, out);
     static const struct {
         const struct dialect *door;
         const char *client;
     } doors[] = {{&dialect_anthropic, "Claude's API"}, {&dialect_openai_chat, "chat completions"}};
     for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
-        const struct dialect *to = asked_in(c, link, &cap, doors[i].door);
+        bool native = own && doors[i].door == &dialect_anthropic && t->context == 0;
+        const struct dialect *to = native ? doors[i].door : asked_in(c, link, &cap, doors[i].door);
         config_put(out, "     a client of %s, asked in %s:%s\n", doors[i].client, to->name,
-                   to == doors[i].door ? " all as it is" : "");
+                   to != doors[i].door ? ""
+                   : p && probed_narrows(p, &presumed, i == 0)
+                       ? " as it is, but written anew where it asks for what a probe found missing"
+                       : " all as it is");
         for (int how = CARRY_CONVERTED; how <= CARRY_REFUSED && to != doors[i].door; how++)
             put_those(doors[i].door, to, &cap, (enum carry_how)how, out);
     }
 }
 
-void config_explain_chains(const struct config *c, struct buf *out)
+void config_explain_chains(const struct config *c, const struct config_found *found,
+                           struct buf *out)
 {
     for (size_t i = 0; i < c->route_count; i++) {
         const struct config_route *route = &c->routes[i];
         config_put(out, "%s%s\n", i ? "\n" : "", route->match);
         for (size_t k = 0; k < route->link_count; k++)
-            explain_link(c, &route->links[k], k + 1, route->match, out);
+            explain_link(c, &route->links[k], k + 1, route->match, found, out);
     }
 }

@@ -181,17 +181,3 @@ bool probed_file_add(const char *state_dir, const struct probed *fresh, size_t c
     arena_deinit(&a);
     return good;
 }
-
-const struct probed *probed_find(const struct probed *all, size_t count, const char *target,
-                                 const char *url, const char *model, usec wall)
-{
-    const struct probed *found = NULL;
-    for (size_t i = 0; i < count; i++) {
-        const struct probed *p = &all[i];
-        bool same = strcmp(p->target, target) == 0 && strcmp(p->url, url) == 0 &&
-                    strcmp(p->model, model) == 0 && probed_is_fresh(p, wall);
-        if (same && (!found || p->at > found->at))
-            found = p;
-    }
-    return found;
-}

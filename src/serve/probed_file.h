@@ -12,6 +12,3 @@ size_t probed_file_load(const char *state_dir, struct arena *a, struct probed **
  * probes that end in the same instant: the later one's file stands. False: a name is too long or
  * has control bytes in it, so that one is not kept. */
 bool probed_file_add(const char *state_dir, const struct probed *fresh, size_t count);
-/* The newest word on this model that is fresh and of this address; NULL: none. */
-const struct probed *probed_find(const struct probed *all, size_t count, const char *target,
-                                 const char *url, const char *model, usec wall);

@@ -299,6 +299,14 @@ const struct relay_target *routing_target(const struct routing *r, size_t index)
     return &r->targets[index];
 }
 
+const struct relay_target *routing_target_for(const struct routing *r, size_t index,
+                                              const char *model)
+{
+    const struct relay_target *own = routing_target(r, index);
+    struct config_link link = {.target = index, .model = model};
+    return config_link_kind(r->snapshot->config, &link) == own->kind ? own : &r->gemini[index];
+}
+
 const struct relay_route *routing_find(struct routing *r, struct span model)
 {
     const struct config_route *found = config_route_for(r->snapshot->config, model);

@@ -15,6 +15,9 @@ void routing_unref(struct routing *r);
 struct routing *routing_ref(struct routing *r);
 /* The target at this place of the configuration; never NULL. */
 const struct relay_target *routing_target(const struct routing *r, size_t index);
+/* ... and as a chain that names `model` (plain) there speaks to it: Gemini at a Vertex target. */
+const struct relay_target *routing_target_for(const struct routing *r, size_t index,
+                                              const char *model);
 const struct relay_route *routing_find(struct routing *r, struct span model);
 struct snapshot *routing_snapshot(const struct routing *r);
 /* For requests that may leave it out: the first that the configuration names; raw, or empty. */

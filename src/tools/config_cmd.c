@@ -5,6 +5,7 @@
 #include "base/span.h"
 #include "json/json_write.h"
 #include "serve/load.h"
+#include "serve/probed_file.h"
 #include "tools/explain_target.h"
 
 #include <getopt.h>
@@ -156,9 +157,16 @@ static int explain_chain(const struct config_options *o)
     int status = EXIT_CONFIG;
     if (e == ERR_OK) {
         struct buf text;
+        struct arena a;
+        struct probed *all;
+        arena_init(&a, (size_t)1 << 20);
+        struct config_found found = {.count = probed_file_load(l.config->state_dir, &a, &all),
+                                     .wall = explain_wall()};
+        found.all = all;
         buf_init(&text, TEXT_MAX);
-        config_explain_chains(l.config, &text);
+        config_explain_chains(l.config, &found, &text);
         status = print(&text, 0);
+        arena_deinit(&a);
     }
     loaded_deinit(&l);
     return status;

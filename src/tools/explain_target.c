@@ -5,8 +5,6 @@
 #include "net/net.h"
 #include "serve/probed_file.h"
 
-#include <time.h>
-
 struct explained {
     const struct config *config;
     const struct config_target *target;
@@ -26,13 +24,10 @@ static void put(struct explained *x, const char *format, ...)
     va_end(args);
 }
 
-static void put_day(struct explained *x, usec wall)
+static void put_day(struct explained *x, const struct probed *p)
 {
-    time_t at = (time_t)(wall / USEC_PER_SEC);
-    struct tm tm;
-    char text[16] = "?";
-    if (gmtime_r(&at, &tm))
-        (void)strftime(text, sizeof text, "%Y-%m-%d", &tm);
+    char text[CONFIG_DAY_BYTES];
+    config_probed_day(p, text);
     put(x, "%s", text);
 }
 
@@ -44,7 +39,7 @@ static void put_fact(struct explained *x, enum probed_fact f, const struct probe
     put(x, "  %-17s %-4s ", probed_fact_name(f), can ? "yes" : "no");
     if (known) {
         put(x, "probed ");
-        put_day(x, p->at);
+        put_day(x, p);
     } else {
         put(x, "presumed: %s", presumed->source);
     }
@@ -66,7 +61,7 @@ static void put_model(struct explained *x, const char *model)
         if (strcmp(x->probed[i].target, t->name) != 0 || strcmp(x->probed[i].model, model) != 0)
             continue;
         put(x, "  probed ");
-        put_day(x, x->probed[i].at);
+        put_day(x, &x->probed[i]);
         put(x, ", which is not believed: too old, or at another address\n");
     }
 }
@@ -100,7 +95,7 @@ static void put_models(struct explained *x)
             put_model(x, x->probed[i].model);
 }
 
-static usec wall_now(void)
+usec explain_wall(void)
 {
     struct loop *l = loop_new();
     usec wall = loop_wall(l);
@@ -118,8 +113,10 @@ void explain_target(const struct load_flags *flags, struct span name, struct buf
     arena_init(&a, (size_t)1 << 20);
     bool good = load_config(flags, false, false, &l, &why) == ERR_OK;
     for (size_t i = 0; good && i < l.config->target_count; i++) {
-        struct explained x = {
-            .config = l.config, .target = &l.config->targets[i], .wall = wall_now(), .out = out};
+        struct explained x = {.config = l.config,
+                              .target = &l.config->targets[i],
+                              .wall = explain_wall(),
+                              .out = out};
         if (!span_is(name, x.target->name))
             continue;
         x.probed_count = probed_file_load(l.config->state_dir, &a, &x.probed);

@@ -5,20 +5,16 @@ import contextlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import *  # noqa: E402,F403
-from harness import BIN, SANITIZER, Serve, Standin, clean_env, refused_url, words, yaml  # noqa: E402
+from harness import Serve, Standin, refused_url, words  # noqa: E402
+from probing import Config, TOOLS, WORDS, findings, state  # noqa: E402
 from talk import chat, chat_text, messages, messages_text  # noqa: E402
 
-WORDS = 20
-TOOLS = {"get_weather": {"city": "Oslo"}, "get_time": {"zone": "CET"}}
 CHAT_ONLY = ("stream-options", "stream-usage")
 PIXEL = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
 # gap -> where it shows at the two doors, and what the file says of it
@@ -27,57 +23,12 @@ GAPS = {"stream": "stream=no", "stream-end": "stream=no", "stream-options": "str
         "json-schema": "json_schema=no", "stop": "stop=no", "max-tokens": None, "thinking": None, "prefill": "prefill=no"}
 
 
-class Config:
-    """A configuration with a folder for its state, and the commands that read it."""
-
-    def __init__(self, targets, chain, state=True):
-        self.folder = tempfile.mkdtemp(prefix="hotspare-probe-")
-        self.state = os.path.join(self.folder, "state")
-        self.path = os.path.join(self.folder, "hotspare.yaml")
-        with open(self.path, "w", encoding="utf-8") as f:
-            f.write(yaml(targets, [("*", chain)], {}) + self.more(state))
-
-    def more(self, state=True):
-        return f"state_dir: {json.dumps(self.state)}\n" if state else ""
-
-    def run(self, *args, env=None):
-        done = subprocess.run([BIN, *args, "--config", self.path], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env=clean_env(HOME=self.folder, **(env or {})), timeout=120)
-        if SANITIZER.search(done.stderr):
-            raise AssertionError(done.stderr)
-        return done
-
-    def probe(self, *args, env=None):
-        done = self.run("probe", *args, "--json", env=env)
-        return done.returncode, {t["target"]: t for t in json.loads(done.stdout)["targets"]}, done.stderr
-
-    def kept(self):
-        with open(os.path.join(self.state, "capabilities"), encoding="utf-8") as f:
-            head, *lines = f.read().splitlines()
-        expect(head, "hotspare capabilities 1", "first line")
-        return {line.split("\t")[0]: line.split("\t") for line in lines}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 @contextlib.contextmanager
 def lacking(*gaps, tools=True):
     more = ["--lacks", ",".join(gaps)] if gaps else []
     with Standin("it", words=WORDS, tools=TOOLS if tools else None, more=more) as s:
         with Config({"m": s.speaks("anthropic"), "c": s.speaks("openai")}, ["m/x", "c/x"]) as config:
             yield s, config
-
-
-def findings(target, door=0):
-    return [r["name"] for r in target["doors"][door]["rows"] if r["finding"]]
-
-
-def state(target, row, door=0):
-    return next(r["state"] for r in target["doors"][door]["rows"] if r["name"] == row)
 
 
 def ask(gateway, **more):
@@ -136,6 +87,11 @@ def asked_for(standin, call):
 
 with lacking("images", "json-schema") as (s, config), Standin("able", words=WORDS) as able, \
         claim("the_chain_does_what_was_found_out"):
+    config.probe("m")
+    own = {"m": s.speaks("anthropic"), "able": able.speaks("anthropic")}
+    with Serve(own, chain=["m/x", "able/x"], more=config.more()) as g:
+        count, reply = asked_for(s, lambda: pictures(g))
+        expect((count, reply.status, reply.headers.get("x-hotspare-served-by")), (0, 200, "able"), "a picture in the target's own format")
     speaks = {"c": s.speaks("openai"), "able": able.speaks("openai")}
     schema = {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}
     with Serve(speaks, chain=["c/x", "able/x"]) as g:
@@ -203,6 +159,15 @@ with Standin("slow", words=WORDS, rate=200, first_token="100ms", more=["--lacks"
         day = time.strftime("%Y-%m-%d", time.gmtime())
         told = config.run("config", "explain", "targets.c").stdout
         expect_true(re.search(rf"^  stop +no +probed {day}$", told, re.M) or day != time.strftime("%Y-%m-%d", time.gmtime()), told)
+    with claim("explain_chain_goes_by_what_was_probed"):
+        told = config.run("config", "explain", "--chain").stdout
+        expect_true(re.search(r"^  1\. c/x: kind .*\n     known from: .*\n     probed \d{4}-\d\d-\d\d: (.*, )?stop=no(, .*)?$", told, re.M), told)
+        expect_true("chat completions, asked in openai-chat: as it is, but written anew where" in told, told)
+        expect_true(re.search(r"degraded: (.*, )?stop sequence \(stop_sequences\)", told), told)
+        os.rename(config.state, config.state + ".away")
+        told = config.run("config", "explain", "--chain").stdout
+        os.rename(config.state + ".away", config.state)
+        expect_true("probed" not in told and not re.search(r"degraded: (.*, )?stop sequence \(stop_sequences\)", told), told)
     with claim("matrix_shows_what_the_probe_measured"):
         done = config.run("matrix", "--json")
         rows = [r for r in json.loads(done.stdout)["rows"] if r["kind"] == "live"]

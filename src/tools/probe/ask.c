@@ -4,10 +4,13 @@
 #include "base/span.h"
 #include "http/stream.h"
 #include "json/json.h"
+#include "relay/access_token.h"
+#include "relay/cloud.h"
 
 #define BODY_MAX ((size_t)4 << 20)
 #define TEXT_MAX ((size_t)1 << 20)
 #define EVENT_MAX ((size_t)1 << 20)
+#define FIELDS_MAX ((size_t)64 << 10)
 
 struct talk {
     struct asker *asker;
@@ -17,11 +20,16 @@ struct talk {
     struct call *call;
     struct timer limit;
     struct event_stream events;
+    struct cloud_stream *frames; /* Bedrock's, instead of `events`; NULL: none */
+    struct token_wait token;     /* for its access token */
+    struct span access, path;    /* the token; where the model is asked */
+    struct span error_word;      /* which a cloud puts into the head */
+    struct pieces written;
     struct buf body, input;
     struct reply_reader *reader;
     usec began;
     enum chat_block_type block; /* the open one */
-    bool ended, told_error;
+    bool open, ended, told_error;
 };
 
 void asked_deinit(struct asked *a)
@@ -29,14 +37,19 @@ void asked_deinit(struct asked *a)
     buf_deinit(&a->text);
 }
 
-static const char *stream_type(const struct dialect *d)
+static const char *stream_type(const struct ask_order *o)
 {
-    return d->lines ? "application/x-ndjson" : "text/event-stream";
+    if (o->target->cloud)
+        return cloud_accepts(o->target->cloud, true);
+    return o->dialect->lines ? "application/x-ndjson" : "text/event-stream";
 }
 
 static void why(struct asked *a, enum ask_end end, struct span text)
 {
     a->end = end;
+    text = span_trim(text);
+    if (text.len > 0 && text.at[text.len - 1] == '.') /* a reason may go on behind it */
+        text.len--;
     size_t len = text.len < sizeof a->why - 1 ? text.len : sizeof a->why - 1;
     for (size_t i = 0; i < len; i++) /* a stranger's text, on a terminal */
         a->why[i] = (unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7F ? ' ' : text.at[i];
@@ -45,8 +58,10 @@ static void why(struct asked *a, enum ask_end end, struct span text)
 
 static void over(struct talk *t)
 {
+    access_token_forget(&t->token);
     call_cancel(t->call);
     t->call = NULL;
+    t->open = false;
     loop_timer_cancel(t->asker->loop, &t->limit);
     loop_stop(t->asker->loop);
 }
@@ -137,7 +152,8 @@ static void take_stream(struct talk *t, struct span bytes)
     while (bytes.len > 0) {
         struct sse_event e;
         size_t used;
-        enum err err = event_stream_next(&t->events, bytes, &used, &e);
+        enum err err = t->frames ? cloud_stream_next(t->frames, bytes, &used, &e)
+                                 : event_stream_next(&t->events, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             return;
@@ -150,18 +166,8 @@ static void take_stream(struct talk *t, struct span bytes)
     }
 }
 
-static void on_head(void *ctx, const struct http_head *head)
+static void keep_limits(struct asked *out, const struct http_head *head)
 {
-    struct talk *t = ctx;
-    struct asked *out = t->out;
-    struct span type = http_field_get(head, "content-type");
-    struct span wait = http_field_get(head, "retry-after");
-    int64_t seconds;
-    out->status = head->status;
-    out->is_stream = span_istarts(type, span_from(stream_type(t->order->dialect)));
-    if (wait.len > 0 && span_i64(span_trim(wait), &seconds) == ERR_OK && seconds >= 0 &&
-        seconds < 86400)
-        out->retry_after = seconds * USEC_PER_SEC;
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http_field *f = &head->fields[i];
         size_t len = strlen(out->limits);
@@ -172,6 +178,34 @@ static void on_head(void *ctx, const struct http_head *head)
         if (n < 0 || (size_t)n >= sizeof out->limits - len)
             out->limits[len] = '\0'; /* whole ones only */
     }
+}
+
+static void note_cloud(struct talk *t, const struct http_head *head)
+{
+    const struct cloud *cloud = t->order->target->cloud;
+    t->error_word = arena_copy(&t->arena, cloud_error_word(head->fields, head->field_count));
+    if (head->status == 401 && t->access.len > 0)
+        access_token_refused(cloud->token, t->access);
+    if (!cloud_frames(cloud) || !t->out->is_stream)
+        return;
+    t->frames = arena_new(&t->arena, struct cloud_stream);
+    cloud_stream_init(t->frames, t->order->dialect->id == DIALECT_BEDROCK_CONVERSE, EVENT_MAX);
+}
+
+static void on_head(void *ctx, const struct http_head *head)
+{
+    struct talk *t = ctx;
+    struct asked *out = t->out;
+    struct span type = http_field_get(head, "content-type");
+    struct span wait = http_field_get(head, "retry-after");
+    int64_t seconds;
+    out->status = head->status;
+    out->is_stream = span_istarts(type, span_from(stream_type(t->order)));
+    if (wait.len > 0 && span_i64(span_trim(wait), &seconds) == ERR_OK && seconds >= 0 &&
+        seconds < 86400)
+        out->retry_after = seconds * USEC_PER_SEC;
+    keep_limits(out, head);
+    note_cloud(t, head);
 }
 
 static bool is_good(const struct talk *t)
@@ -209,7 +243,8 @@ static void end_good(struct talk *t)
         why(out, ASK_BROKEN, SPAN("its stream holds no answer of this format"));
     else if (e != ERR_OK)
         why(out, ASK_ANSWERED, SPAN("its stream ends without its last event"));
-    if (!out->is_stream)
+    /* Gemini's streams have no last event: the end of the bytes after a reason to stop is one. */
+    if (!out->is_stream || (e == ERR_OK && d->id == DIALECT_GEMINI))
         out->ended = true;
 }
 
@@ -220,6 +255,8 @@ static void end_bad(struct talk *t)
     struct http_head head = {.status = out->status};
     usec waits;
     t->order->dialect->read_error(&t->arena, out->status, buf_span(&t->body), &told);
+    if (told.code.len == 0)
+        told.code = t->error_word;
     struct cause_evidence evidence = {
         .stage = CALL_BODY, .status = out->status, .head = &head, .error = &told};
     out->cause = cause_of(&evidence, loop_wall(t->asker->loop), &waits);
@@ -276,40 +313,108 @@ static bool write_body(struct talk *t, struct pieces *body)
     return true;
 }
 
-static struct span fields(struct talk *t)
+static enum err write_fields(struct talk *t, struct buf *to)
 {
     const struct ask_order *o = t->order;
-    bool claude = o->dialect->claude_api;
-    return arena_printf(&t->arena,
-                        "content-type: application/json\r\naccept-encoding: identity\r\n"
-                        "accept: %s\r\n%s%.*s",
-                        o->stream ? stream_type(o->dialect) : "application/json",
-                        claude ? "anthropic-version: 2023-06-01\r\n" : "",
-                        SPAN_FMT(o->target->credentials));
+    const struct cloud *cloud = o->target->cloud;
+    enum err e =
+        buf_printf(to,
+                   "content-type: application/json\r\naccept-encoding: identity\r\n"
+                   "accept: %s\r\n%s%.*s",
+                   o->stream ? stream_type(o) : "application/json",
+                   o->dialect->claude_api && !cloud ? "anthropic-version: 2023-06-01\r\n" : "",
+                   SPAN_FMT(o->target->credentials));
+    if (e == ERR_OK && t->access.len > 0)
+        e = buf_printf(to, "authorization: Bearer %.*s\r\n", SPAN_FMT(t->access));
+    if (e == ERR_OK && cloud)
+        e = cloud_sign(cloud, t->path, &t->written, loop_wall(t->asker->loop), to);
+    return e;
 }
 
 static const struct call_events events = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
-static void send(struct talk *t, const struct pieces *body)
+static void send(struct talk *t)
+{
+    struct buf fields;
+    buf_init(&fields, FIELDS_MAX);
+    if (write_fields(t, &fields) != ERR_OK) {
+        buf_deinit(&fields);
+        failed(t, ASK_FAILED, SPAN("the header lines of this request are too large"));
+        return;
+    }
+    struct call_request request = {.method = SPAN("POST"),
+                                   .target = t->path,
+                                   .fields = arena_copy(&t->arena, buf_span(&fields)),
+                                   .body = &t->written};
+    buf_deinit(&fields);
+    t->began = loop_now(t->asker->loop);
+    t->call = call_start(t->asker->pool, t->order->target->origin, &request, &events, t);
+}
+
+static void on_token(void *ctx, enum err e, const char *why);
+
+/* Sends it, or waits for its access token first. */
+static void begin(struct talk *t)
+{
+    const struct cloud *cloud = t->order->target->cloud;
+    struct span token;
+    t->access = SPAN_EMPTY;
+    if (cloud && cloud->token) {
+        t->token = (struct token_wait){.done = on_token, .ctx = t};
+        if (access_token_get(cloud->token, &t->token, &token) != ERR_OK)
+            return;
+        t->access = arena_copy(&t->arena, token);
+    }
+    send(t);
+}
+
+static void on_token(void *ctx, enum err e, const char *text)
+{
+    struct talk *t = ctx;
+    if (e == ERR_OK) {
+        begin(t);
+        return;
+    }
+    t->out->cause = e == ERR_PERMISSION ? CAUSE_KEY_BAD : CAUSE_UNREACHABLE;
+    struct span sentence =
+        text && text[0] ? span_from(text) : SPAN("its token endpoint could not be reached");
+    failed(t, ASK_FAILED, arena_printf(&t->arena, "no access token: %.*s", SPAN_FMT(sentence)));
+}
+
+static bool find_path(struct talk *t)
+{
+    const struct ask_order *o = t->order;
+    const struct cloud *cloud = o->target->cloud;
+    t->path = o->path;
+    if (!cloud)
+        return true;
+    bool converse = o->dialect->id == DIALECT_BEDROCK_CONVERSE;
+    if (cloud_path(cloud, json_unescape(o->model, &t->arena), converse, o->stream, &t->arena,
+                   &t->path) == ERR_OK)
+        return true;
+    why(t->out, ASK_UNFIT, SPAN("no model of that name can be asked there"));
+    return false;
+}
+
+static void converse(struct talk *t)
 {
     const struct ask_order *o = t->order;
     struct reader_options read = {.requested_whole = !o->stream};
-    struct call_request request = {
-        .method = SPAN("POST"), .target = o->path, .fields = fields(t), .body = body};
     t->reader = o->dialect->reader_new(&t->arena, &read, (struct chat_sink){on_event, t});
     t->began = loop_now(t->asker->loop);
     loop_timer_in(t->asker->loop, &t->limit, o->patience, takes_too_long);
-    t->call = call_start(t->asker->pool, o->target->origin, &request, &events, t);
-    loop_run(t->asker->loop);
-    if (t->call) /* a signal stopped the loop */
+    t->open = true;
+    begin(t);
+    if (t->open)
+        loop_run(t->asker->loop);
+    if (t->open) /* a signal stopped the loop */
         failed(t, ASK_FAILED, SPAN("stopped"));
 }
 
 void ask(struct asker *asker, const struct ask_order *order, struct asked *out)
 {
     struct talk t = {.asker = asker, .order = order, .out = out};
-    struct pieces body;
     *out = (struct asked){.first = -1, .last = -1, .usage = CHAT_USAGE_UNKNOWN};
     buf_init(&out->text, TEXT_MAX);
     if (asker->stopped) {
@@ -320,10 +425,12 @@ void ask(struct asker *asker, const struct ask_order *order, struct asked *out)
     buf_init(&t.body, BODY_MAX);
     buf_init(&t.input, TEXT_MAX);
     event_stream_init(&t.events, order->dialect->lines, EVENT_MAX);
-    pieces_init(&body, &t.arena);
-    if (write_body(&t, &body))
-        send(&t, &body);
+    pieces_init(&t.written, &t.arena);
+    if (write_body(&t, &t.written) && find_path(&t))
+        converse(&t);
     event_stream_deinit(&t.events);
+    if (t.frames)
+        cloud_stream_deinit(t.frames);
     buf_deinit(&t.body);
     buf_deinit(&t.input);
     arena_deinit(&t.arena);

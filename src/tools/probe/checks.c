@@ -135,16 +135,25 @@ static bool is_busy(const struct asked *a)
            (a->cause == CAUSE_RATE_LIMITED || a->cause == CAUSE_OVERLOADED || a->status == 503);
 }
 
-/* Asks, once more where the target is busy and says for how long. */
+/* Its access token was refused: the next call fetches another. */
+static bool lost_its_token(const struct probe *p, const struct asked *a)
+{
+    return a->status == 401 && p->target->cloud && p->target->cloud->token;
+}
+
+/* Asks, once more where the target is busy and says for how long, or where its token had run out.
+ */
 static void ask_kindly(struct probe *p, const struct ask_order *o, struct asked *out)
 {
     ask(p->asker, o, out);
     p->calls++;
     usec wait = out->retry_after > 0 ? out->retry_after : WAIT_DEFAULT;
-    if (!is_busy(out) || wait > WAIT_MOST)
+    bool token = lost_its_token(p, out);
+    if (!token && (!is_busy(out) || wait > WAIT_MOST))
         return;
     asked_deinit(out);
-    ask_wait(p->asker, wait);
+    if (!token)
+        ask_wait(p->asker, wait);
     ask(p->asker, o, out);
     p->calls++;
 }
@@ -321,7 +330,8 @@ static void say_other_way(struct check *k, const struct feature *f, const struct
         say(k, f->row, refused ? STATE_REFUSED : STATE_BROKEN, true, "%s%s%s%s",
             refused ? status_text(native, status) : "", what,
             other->end == ASK_UNFIT ? "; the gateway asks another target" : "",
-            !refused && lossy[0] ? "; it is not asked for it again" : "");
+            !refused && lossy[0] ? "; once this is stored the gateway leaves it out and says so"
+                                 : "");
 }
 
 /* False: the answer to it proves a lack. */
@@ -458,6 +468,11 @@ static void check_stop(struct check *k)
                                      .seen = "the answer ended there",
                                      .ignored = "ignored: the answer goes on"};
     WITH_AND_WITHOUT(k, stop);
+    if (k->d->dialect->id == DIALECT_OPENAI_RESPONSES) {
+        say(k, ROW_STOP, STATE_DEGRADED, false,
+            "this format has none: the gateway ends the answer there, and says so");
+        return;
+    }
     check_feature(k, &f, &native, &without);
 }
 
@@ -768,6 +783,8 @@ static void check_stream(struct check *k)
 static struct span counting_path(const struct check *k, struct arena *a)
 {
     struct span base = k->p->target->path;
+    if (k->p->target->cloud)
+        return SPAN_EMPTY;
     if (k->p->target->dialect->claude_api && k->p->target->dialect == k->d->dialect)
         return arena_printf(a, "%.*s/count_tokens", SPAN_FMT(base));
     if (!span_ends(base, SPAN("/chat/completions")))
@@ -814,6 +831,22 @@ static void check_count(struct check *k)
     arena_deinit(&a);
 }
 
+/* Without messages, in everything else as it should be. */
+static struct span wrong_body(const struct check *k, struct arena *a)
+{
+    enum dialect_id id = k->d->dialect->id;
+    const char *version = k->p->presumed.body_version;
+    if (version && id == DIALECT_ANTHROPIC)
+        return arena_printf(a, "{\"anthropic_version\":\"%s\",\"max_tokens\":16,\"messages\":7}",
+                            version);
+    if (id == DIALECT_GEMINI)
+        return SPAN("{\"contents\":7}");
+    if (id == DIALECT_BEDROCK_CONVERSE)
+        return SPAN("{\"messages\":7}");
+    return arena_printf(a, "{\"model\":\"%.*s\",\"%s\":7}", SPAN_FMT(k->p->raw_model),
+                        id == DIALECT_OPENAI_RESPONSES ? "input" : "messages");
+}
+
 /* What is wrong must be told as wrong: a gateway takes any other answer for an outage, or for
  * success. */
 static void check_errors(struct check *k)
@@ -821,9 +854,7 @@ static void check_errors(struct check *k)
     struct arena a;
     struct asked got;
     arena_init(&a, (size_t)1 << 20);
-    bool responses = k->d->dialect->id == DIALECT_OPENAI_RESPONSES;
-    struct span body = arena_printf(&a, "{\"model\":\"%.*s\",\"%s\":7}", SPAN_FMT(k->p->raw_model),
-                                    responses ? "input" : "messages");
+    struct span body = wrong_body(k, &a);
     try_raw(k, k->d->path, body, &got);
     if (got.end == ASK_ANSWERED)
         say(k, ROW_ERRORS, STATE_BROKEN, true, "a request without messages is answered with %d",

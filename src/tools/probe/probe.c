@@ -107,6 +107,7 @@ static struct relay_speech main_speech(const struct probe *p, const struct confi
     for (size_t i = 0; i < r->also_count; i++) {
         enum dialect_id id = r->also[i].dialect->id;
         if ((id == DIALECT_OPENAI_RESPONSES && p->presumed.responses_only) ||
+            (id == DIALECT_BEDROCK_CONVERSE && p->presumed.converse) ||
             (id == DIALECT_OLLAMA && t->kind == TARGET_OLLAMA))
             return r->also[i];
     }
@@ -152,24 +153,24 @@ static void add(struct command *c, size_t target, const char *model)
     if (c->count == PROBES_MAX)
         return;
     struct probe *p = &c->probes[c->count];
+    const struct relay_target *asked = routing_target_for(c->routing, target, model);
     *p = (struct probe){.asker = &c->asker,
                         .budget = &c->budgets[c->count],
-                        .target = routing_target(c->routing, target),
+                        .target = asked,
                         .name = t->name,
                         .model = model,
                         .url = t->url_text,
                         .raw_model = json_content(&c->arena, model),
-                        .presumed =
-                            capable_presumed(routing_target(c->routing, target), span_from(model))};
+                        .presumed = capable_presumed(asked, span_from(model))};
     c->count++;
+    p->ours = t->start != ENGINE_NEVER;
     p->context = context_for(c, &p->presumed, t->context);
     open_doors(c, p, t);
-    if (p->target->cloud)
-        (void)snprintf(p->not_asked, sizeof p->not_asked, "targets of kind %s are not probed yet",
-                       target_kind_name(t->kind));
-    else if (t->port_open)
-        (void)snprintf(p->not_asked, sizeof p->not_asked,
-                       "the gateway starts this engine at a port of its own choice: give it a url");
+    if (t->port_open)
+        (void)snprintf(
+            p->not_asked, sizeof p->not_asked,
+            "the gateway starts this engine at a port that only it knows; give the target "
+            "a url with a port of your own, start the gateway, and probe while it is up");
 }
 
 static int choose_all(struct command *c)
@@ -225,8 +226,12 @@ static bool is_own(enum target_kind k)
 static void find_price(struct command *c, struct purse *b, const struct probe *p)
 {
     static const char *const providers[TARGET_KIND_COUNT] = {
-        [TARGET_ANTHROPIC] = "anthropic", [TARGET_OPENAI] = "openai", [TARGET_MISTRAL] = "mistral"};
-    const char *provider = providers[p->target->kind];
+        [TARGET_ANTHROPIC] = "anthropic", [TARGET_OPENAI] = "openai",
+        [TARGET_MISTRAL] = "mistral",     [TARGET_GEMINI] = "google",
+        [TARGET_BEDROCK] = "aws-bedrock", [TARGET_VERTEX] = "google-vertex"};
+    const struct cloud *cloud = p->target->cloud;
+    bool twin = p->target->kind == TARGET_GEMINI && cloud && cloud->token; /* priced by Vertex */
+    const char *provider = twin ? "google-vertex" : providers[p->target->kind];
     const struct fact_price *f = provider ? facts_price(&c->facts, provider, p->model) : NULL;
     b->free = is_own(p->target->kind);
     b->price_in = b->price_out = NAN;
@@ -367,6 +372,16 @@ static void store(struct command *c, struct probe *p)
     arena_deinit(&a);
 }
 
+/* It is the gateway that starts it, and perhaps only when somebody asks. */
+static void tell_engine(struct probe *p)
+{
+    size_t len = strlen(p->trouble);
+    if (p->ours && !p->answers)
+        (void)snprintf(p->trouble + len, sizeof p->trouble - len,
+                       "; the gateway starts this engine: run hotspare serve, send one request "
+                       "for it where it starts on demand, and probe once it is up");
+}
+
 static void run(struct command *c)
 {
     const char *no_color = getenv("NO_COLOR");
@@ -375,6 +390,8 @@ static void run(struct command *c)
         struct probe *p = &c->probes[i];
         if (p->not_asked[0] == '\0')
             probe_run(p, on_row, c);
+        if (!c->asker.stopped)
+            tell_engine(p);
         if (isatty(STDERR_FILENO) == 1 && !c->json)
             (void)fprintf(stderr, "\r\033[K");
         if (p->answers)

@@ -84,8 +84,9 @@ struct probe { /* of one model at one target */
     struct probe_door doors[PROBE_DOORS]; /* what is spoken to it; its own Messages door */
     size_t door_count;
     bool answers; /* it gave an answer; else nothing is known and `trouble` says why */
-    char trouble[320];
-    char not_asked[160]; /* why it was not probed at all; "" = it was */
+    char trouble[480];
+    bool ours;           /* the gateway starts it */
+    char not_asked[200]; /* why it was not probed at all; "" = it was */
     struct probed found;
     bool stored;
     int64_t calls, spent_in, spent_out; /* as told by it, else as estimated */

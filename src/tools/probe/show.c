@@ -60,8 +60,9 @@ void probe_show(const struct probe *p, bool colour, FILE *to)
         show_row(&p->doors[0].rows[r], r, colour, to);
     if (p->door_count > 1)
         show_native(p, colour, to);
-    (void)fprintf(to, "  %zu findings in %lld calls; %lld tokens in, %lld out%s\n\n",
-                  probe_findings(p), (long long)p->calls, (long long)p->spent_in,
+    size_t count = probe_findings(p);
+    (void)fprintf(to, "  %zu finding%s in %lld calls; %lld tokens in, %lld out%s\n\n", count,
+                  count == 1 ? "" : "s", (long long)p->calls, (long long)p->spent_in,
                   (long long)p->spent_out, p->stored ? "; stored" : "");
 }
 
