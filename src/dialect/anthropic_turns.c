@@ -334,7 +334,7 @@ static bool holds_unread(const struct a_body *b, const struct chat_block *block)
     if (block->type == CHAT_DOCUMENT)
         return !b->cap->pdf && is_pdf(&block->source);
     for (const struct chat_block *c = block->content; c; c = c->next)
-        if (holds_unread(b, c))
+        if (holds_unread(b, c)) // NOLINT(misc-no-recursion): nests once
             return true;
     return false;
 }
