@@ -135,9 +135,12 @@ static enum err read_line(struct reply_reader *r, struct json line)
         tell_error(r, line);
         return ERR_OK;
     }
+    bool done = json_true(json_get(line, "done"));
+    if (!done && !json_is(json_get(line, "message"), JSON_OBJECT))
+        return ERR_SYNTAX; /* of /api/generate, say: its words would be lost */
     tell_start(r, line);
     enum err e = read_message(r, json_get(line, "message"));
-    if (e == ERR_OK && json_true(json_get(line, "done")))
+    if (e == ERR_OK && done)
         e = tell_end(r, line);
     return e;
 }

@@ -7,103 +7,8 @@
 #include "support/check.h"
 #include "support/corpus.h"
 #include "support/grammar.h"
+#include "support/left_out.h"
 #include "support/translate.h"
-
-/* ---- what is left out, and why ---- */
-
-/* Requests the other side cannot carry. Each must really be refused, with a reason; all others must
- * go through. */
-static const struct left_out {
-    const char *id; /* its beginning */
-    const char *why;
-    const struct dialect *only; /* towards this dialect; NULL: any */
-} left_out[] = {
-    {"openai--envoy--chat-no-messages", "an empty messages array is the caller's fault", NULL},
-    {"openai--envoy--chat-bad-request", "a user message without content is the caller's fault",
-     NULL},
-    {"openai--pydantic--test-multimodal-tool-return-matrix-direct-binary-audio",
-     "Claude takes no audio: refused by name", NULL},
-    {"openai--pydantic--test-multimodal-tool-return-matrix-direct-url-force-download-audio",
-     "Claude takes no audio: refused by name", NULL},
-    {"openai--pydantic--test-multimodal-tool-return-matrix-tool-return-content-uploaded-file",
-     "a file id of OpenAI: refused by name", &dialect_anthropic},
-    {"openai--traceloop--testfinishreasondeduplication", "n is 2: refused by name", NULL},
-    {"openai--pydantic--test-background-mode-reasoning-vcr--0",
-     "an answer in the background: only its provider can", NULL},
-    {"openai--pydantic--test-openai-conversation-id-streaming-provider-details--1",
-     "a conversation that its provider keeps: refused by name", NULL},
-    {"openai--pydantic--test-openai-conversation-id-tool-call-continuation--1",
-     "a conversation that its provider keeps: refused by name", NULL},
-    {"openai--pydantic--test-openai-conversation-id-tool-call-continuation--2",
-     "a conversation that its provider keeps: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-messages--3",
-     "an encrypted compaction: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id--1",
-     "previous_response_id: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--1",
-     "previous_response_id: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--2",
-     "previous_response_id: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--3",
-     "an encrypted compaction: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--4",
-     "previous_response_id: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--5",
-     "an encrypted compaction: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--6",
-     "previous_response_id: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-compact-with-auto-previous-response-id-chain--7",
-     "an encrypted compaction: refused by name", NULL},
-    {"openai--pydantic--test-openai-responses-runs-with-instructions-only--0",
-     "instructions without input: Claude needs a message", &dialect_anthropic},
-    {"openai--pydantic--test-multimodal-tool-return-matrix-direct-url-audio-openai-responses--1",
-     "a file by URL: chat has no form for it", &dialect_openai_chat},
-    {"anthropic--pydantic--test-multimodal-tool-return-matrix-direct-uploaded-file-image",
-     "a file id of Anthropic: refused by name", NULL},
-    {"anthropic--pydantic--test-multimodal-tool-return-matrix-tool-return-content-uploaded-file",
-     "a file id of Anthropic: refused by name", NULL},
-};
-/* The same for Gemini, which takes audio. */
-static const struct left_out left_out_of_gemini[] = {
-    {"openai--envoy--chat-no-messages", "an empty messages array is the caller's fault", NULL},
-    {"openai--envoy--chat-bad-request", "a user message without content is the caller's fault",
-     NULL},
-};
-/* Recordings that hold no answer to what we ask. Other answers have no exceptions. */
-static const struct left_out no_answers[] = {
-    {"openai--pydantic--test-background-mode-reasoning-vcr--0",
-     "a background answer, queued: nobody asks for it", NULL},
-    {"openai--pydantic--test-responses-usage-limit-exceeded--0",
-     "the count of another endpoint, /responses/input_tokens", NULL},
-    {"openai--vercel--openai-custom-tool.1--0",
-     "a call in free text, which Messages has no form for: no such tool is offered from there",
-     &dialect_anthropic},
-    {"gemini--pydantic--test-google-model-usage-limit-exceeded", "countTokens is not asked", NULL},
-    {"vertex--pydantic--test-google-vertexai-count-tokens-forwards-native-tools--0",
-     "countTokens is not asked", NULL},
-    {"gemini--vercel--google-stream-no-args-tool-call-stream",
-     "arguments in pieces come only when asked for: the answer breaks, no call is made up", NULL},
-};
-
-static const char *why_of(const struct left_out *rows, size_t count, const char *id,
-                          const struct dialect *to)
-{
-    for (size_t i = 0; i < count; i++)
-        if (span_starts(span_from(id), span_from(rows[i].id)) &&
-            (!rows[i].only || rows[i].only == to))
-            return rows[i].why;
-    return NULL;
-}
-
-static const char *why_no_answer(const char *id, const struct dialect *to)
-{
-    return why_of(no_answers, ARRAY_LEN(no_answers), id, to);
-}
-
-static const char *why_left_out(const char *id, const struct dialect *to)
-{
-    return why_of(left_out, ARRAY_LEN(left_out), id, to);
-}
 
 struct tally {
     size_t done, absent, left_out;
@@ -392,7 +297,7 @@ static void check_request(struct arena *a, const struct corpus_item *item, struc
         t->absent++;
         return;
     }
-    const char *why = why_left_out(item->id, to);
+    const char *why = left_out_request(item->id, to);
     struct request_words w = translate_request(a, from, to, cap, item->request);
     if (why) {
         print_message("#   left out: %s: %s\n", item->id, why);
@@ -654,8 +559,8 @@ static void check_answer(struct arena *a, const struct corpus_item *item, struct
         t->absent++;
         return;
     }
-    if (why_no_answer(item->id, to)) {
-        print_message("#   left out: %s: %s\n", item->id, why_no_answer(item->id, to));
+    if (left_out_answer(item->id, to)) {
+        print_message("#   left out: %s: %s\n", item->id, left_out_answer(item->id, to));
         t->left_out++;
         return;
     }
@@ -719,7 +624,7 @@ static void chat_answer_to_responses(struct arena *a, const struct corpus_item *
 
 static void gemini_answer(struct arena *a, const struct corpus_item *item, struct tally *t)
 {
-    const char *why = why_no_answer(item->id, &dialect_anthropic);
+    const char *why = left_out_answer(item->id, &dialect_anthropic);
     if (!why) {
         check_answer(a, item, t, &dialect_gemini, &dialect_anthropic);
         check_answer(a, item, t, &dialect_gemini, &dialect_openai_chat);
@@ -786,8 +691,7 @@ static void request_to_gemini(struct arena *a, const struct corpus_item *item, s
                               const struct dialect *from)
 {
     struct capability cap = capability_preset(TARGET_GEMINI, SPAN("gemini-3.5-flash"));
-    const char *why =
-        why_of(left_out_of_gemini, ARRAY_LEN(left_out_of_gemini), item->id, &dialect_gemini);
+    const char *why = left_out_request(item->id, &dialect_gemini);
     if (item->request.len == 0) {
         t->absent++;
         return;

@@ -238,6 +238,8 @@ static void test_streams(void **state)
     check_events(SAYS("\"content\":\"a\"") "{\"error\":\"the runner died\"}\n", ERR_OK,
                  "start  m\nopen text\n+ a\nerror api_error 500 the runner died\n");
     check_events("no\n", ERR_SYNTAX, "");
+    check_events("{\"model\":\"m\",\"response\":\"a\",\"done\":false}\n" DONE("stop"), ERR_SYNTAX,
+                 "");
 }
 
 static void test_whole_answers(void **state)
