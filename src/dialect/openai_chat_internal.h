@@ -251,7 +251,6 @@ enum err oc_blocks_finish(struct oc_blocks *b);
 
 /* A tool id for a call whose server gave none: the same for the same seed and count. */
 struct chat_text oc_make_call_id(struct arena *a, uint64_t seed, uint32_t count);
-#define OC_SCRATCH_MAX (256u << 20) /* a whole answer's index; the relay bounds the body itself */
 
 struct reply_reader *oc_reader_new(struct arena *a, const struct reader_options *o,
                                    struct chat_sink sink);
