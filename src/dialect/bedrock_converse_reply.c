@@ -6,24 +6,18 @@
  * cut. What a provider's own tools do in the answer is nothing a client could use and is left out,
  * as is redacted thinking, which only Claude gives. */
 #include "dialect/bedrock_converse_internal.h"
+#include "dialect/reply_told.h"
 
 #include "base/span.h"
 
 #define SIGNATURE_MAX ((size_t)64 << 10)
 #define INDEX_NONE ((int64_t)-1)
 
-enum reply_state { REPLY_IDLE, REPLY_STARTED, REPLY_ENDED };
-
 struct reply_reader {
-    struct arena *a;
-    struct arena scratch; /* of one event */
-    struct chat_sink sink;
-    struct oc_blocks blocks;
+    struct reply_told told;
     const struct chat_request *request; /* may be NULL */
-    enum reply_state state;
-    bool stopped; /* messageStop came */
+    bool stopped;                       /* messageStop came */
     enum chat_stop stop;
-    struct chat_usage usage;
     struct buf signature; /* of the open thinking: clients want it in one piece */
     int64_t foreign;      /* index of a block that is left out */
     uint64_t id_seed;     /* for tool ids that were not given */
@@ -33,39 +27,28 @@ struct reply_reader {
 static void reader_free(void *object)
 {
     struct reply_reader *r = object;
-    oc_blocks_deinit(&r->blocks);
     buf_deinit(&r->signature);
-    arena_deinit(&r->scratch);
 }
 
 struct reply_reader *bc_reader_new(struct arena *a, const struct reader_options *o,
                                    struct chat_sink sink)
 {
     struct reply_reader *r = arena_new(a, struct reply_reader);
-    r->a = a;
-    r->sink = sink;
     r->request = o ? o->request : NULL;
-    r->usage = CHAT_USAGE_UNKNOWN;
     r->foreign = INDEX_NONE;
-    arena_init(&r->scratch, OC_SCRATCH_MAX);
+    reply_told_init(&r->told, a, r->request, sink);
     buf_init(&r->signature, SIGNATURE_MAX);
-    oc_blocks_init(&r->blocks, a, r->request, sink);
     arena_on_free(a, reader_free, r);
     return r;
-}
-
-static void tell(struct reply_reader *r, const struct chat_event *e)
-{
-    r->sink.event(r->sink.ctx, e);
 }
 
 /* Neither an id nor a model is told. */
 static void tell_start(struct reply_reader *r)
 {
-    if (r->state != REPLY_IDLE)
+    if (r->told.state != REPLY_IDLE)
         return;
-    r->state = REPLY_STARTED;
-    tell(r, &(struct chat_event){.type = CHAT_EV_START, .usage = CHAT_USAGE_UNKNOWN});
+    r->told.state = REPLY_STARTED;
+    reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_START, .usage = CHAT_USAGE_UNKNOWN});
 }
 
 /* ---- the end ---- */
@@ -98,11 +81,9 @@ static bool is_failure(struct span word)
 
 static enum chat_stop final_stop(const struct reply_reader *r)
 {
-    if (r->blocks.cut)
-        return CHAT_STOP_SEQUENCE;
-    if (r->blocks.any_call && r->stop == CHAT_STOP_END_TURN)
+    if (r->told.blocks.any_call && r->stop == CHAT_STOP_END_TURN)
         return CHAT_STOP_TOOL_USE;
-    if (!r->blocks.any_call && r->stop == CHAT_STOP_TOOL_USE)
+    if (!r->told.blocks.any_call && r->stop == CHAT_STOP_TOOL_USE)
         return CHAT_STOP_END_TURN; /* promised, but no call came: nobody could answer it */
     return r->stop;
 }
@@ -110,38 +91,17 @@ static enum chat_stop final_stop(const struct reply_reader *r)
 /* Which sequence it was is not told: sure where only one was given. */
 static struct chat_text stop_sequence(const struct reply_reader *r)
 {
-    if (r->blocks.cut)
-        return text_from_plain(r->blocks.cut_at);
     bool one = r->request && r->request->stop.count == 1;
     return one ? r->request->stop.at[0] : (struct chat_text){0};
 }
 
-static void tell_usage(struct reply_reader *r)
-{
-    if (r->usage.input >= 0 || r->usage.output >= 0)
-        tell(r, &(struct chat_event){.type = CHAT_EV_USAGE, .usage = r->usage});
-}
-
 static enum err tell_end(struct reply_reader *r)
 {
-    enum err e = oc_blocks_finish(&r->blocks);
+    enum err e = oc_blocks_finish(&r->told.blocks);
     if (e != ERR_OK)
         return e;
-    tell_usage(r);
-    struct chat_event finish = {.type = CHAT_EV_FINISH, .stop = final_stop(r)};
-    if (finish.stop == CHAT_STOP_SEQUENCE)
-        finish.stop_sequence = stop_sequence(r);
-    tell(r, &finish);
-    tell(r, &(struct chat_event){.type = CHAT_EV_END});
-    r->state = REPLY_ENDED;
+    reply_tell_end(&r->told, final_stop(r), stop_sequence(r));
     return ERR_OK;
-}
-
-static void tell_error(struct reply_reader *r, const struct chat_error *error)
-{
-    tell_usage(r);
-    tell(r, &(struct chat_event){.type = CHAT_EV_ERROR, .error = error});
-    r->state = REPLY_ENDED;
 }
 
 static void tell_failure(struct reply_reader *r, struct span word)
@@ -150,26 +110,20 @@ static void tell_failure(struct reply_reader *r, struct span word)
                                .type = SPAN("api_error"),
                                .code = word,
                                .message = SPAN("The model's output could not be read.")};
-    tell_error(r, &error);
+    reply_tell_error(&r->told, &error);
 }
 
 /* ---- usage ---- */
-
-static int64_t count_of(struct json usage, const char *name)
-{
-    int64_t n;
-    return json_i64(json_get(usage, name), &n) == ERR_OK && n >= 0 ? n : -1;
-}
 
 /* inputTokens are those that no cache held (recorded: 14 beside 1503 written). */
 static void take_usage(struct reply_reader *r, struct json usage)
 {
     if (!json_is(usage, JSON_OBJECT))
         return;
-    r->usage.input = count_of(usage, "inputTokens");
-    r->usage.output = count_of(usage, "outputTokens");
-    r->usage.cache_read = count_of(usage, "cacheReadInputTokens");
-    r->usage.cache_write = count_of(usage, "cacheWriteInputTokens");
+    r->told.usage.input = reply_count(usage, "inputTokens");
+    r->told.usage.output = reply_count(usage, "outputTokens");
+    r->told.usage.cache_read = reply_count(usage, "cacheReadInputTokens");
+    r->told.usage.cache_write = reply_count(usage, "cacheWriteInputTokens");
 }
 
 /* ---- content ---- */
@@ -177,15 +131,16 @@ static void take_usage(struct reply_reader *r, struct json usage)
 /* A block is over: its signature, then its end. */
 static enum err end_block(struct reply_reader *r)
 {
-    bool thinks = r->blocks.open && r->blocks.type == CHAT_THINKING;
+    bool thinks = r->told.blocks.open && r->told.blocks.type == CHAT_THINKING;
     if (thinks && r->signature.len) {
-        struct span all = arena_printf(&r->scratch, "%s%.*s", CONVERSE_SIGNATURE,
+        struct span all = arena_printf(&r->told.scratch, "%s%.*s", CONVERSE_SIGNATURE,
                                        SPAN_FMT(buf_span(&r->signature)));
-        tell(r, &(struct chat_event){
-                    .type = CHAT_EV_SIGNATURE, .block_type = CHAT_THINKING, .text = text_raw(all)});
+        reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_SIGNATURE,
+                                                  .block_type = CHAT_THINKING,
+                                                  .text = text_raw(all)});
     }
     buf_reset(&r->signature);
-    return oc_blocks_end(&r->blocks);
+    return oc_blocks_end(&r->told.blocks);
 }
 
 /* A call of a tool that the provider runs. */
@@ -196,7 +151,8 @@ static bool is_providers(struct json call)
 
 static enum err read_reasoning(struct reply_reader *r, struct json reasoning)
 {
-    enum err e = oc_blocks_text(&r->blocks, CHAT_THINKING, text_of(json_get(reasoning, "text")));
+    enum err e =
+        oc_blocks_text(&r->told.blocks, CHAT_THINKING, text_of(json_get(reasoning, "text")));
     return e == ERR_OK ? buf_add(&r->signature, json_str(json_get(reasoning, "signature"))) : e;
 }
 
@@ -208,33 +164,33 @@ static enum err read_call(struct reply_reader *r, int64_t index, struct json cal
     struct chat_text piece = !json_useful(input)           ? (struct chat_text){0}
                              : json_is(input, JSON_STRING) ? text_of(input)
                                                            : text_from_plain(json_raw(input));
-    struct oc_part *p = oc_blocks_call(&r->blocks, index, id, name, !chat_text_empty(piece));
+    struct oc_part *p = oc_blocks_call(&r->told.blocks, index, id, name, !chat_text_empty(piece));
     if (!p)
         return ERR_LIMIT;
     if (p->name.at.len && p->id.at.len == 0)
-        p->id = oc_make_call_id(r->a, r->id_seed, r->made_ids++);
-    return oc_blocks_input(&r->blocks, p, piece);
+        p->id = oc_make_call_id(r->told.a, r->id_seed, r->made_ids++);
+    return oc_blocks_input(&r->told.blocks, p, piece);
 }
 
 /* A call without any input ends here all the same. */
 static enum err close_call(struct reply_reader *r, int64_t index)
 {
-    for (struct oc_part *p = r->blocks.parts; p; p = p->next)
+    for (struct oc_part *p = r->told.blocks.parts; p; p = p->next)
         if (p->index == index && p->held.len == 0 && p->scan.depth == 0 && !p->scan.complete &&
             p->state != OC_PART_CLOSED)
-            return oc_blocks_input(&r->blocks, p, text_from_plain(SPAN("{}")));
+            return oc_blocks_input(&r->told.blocks, p, text_from_plain(SPAN("{}")));
     return ERR_OK;
 }
 
 static enum err read_block(struct reply_reader *r, int64_t index, struct json block)
 {
     struct json call = json_get(block, "toolUse"), cited = json_get(block, "citationsContent");
-    enum err e = oc_blocks_text(&r->blocks, CHAT_TEXT, text_of(json_get(block, "text")));
+    enum err e = oc_blocks_text(&r->told.blocks, CHAT_TEXT, text_of(json_get(block, "text")));
     if (e == ERR_OK)
         e = read_reasoning(r, json_path(block, "reasoningContent.reasoningText"));
     for (struct json c = json_first(json_get(cited, "content")); json_present(c) && e == ERR_OK;
          c = json_next(json_get(cited, "content"), c))
-        e = oc_blocks_text(&r->blocks, CHAT_TEXT, text_of(json_get(c, "text")));
+        e = oc_blocks_text(&r->told.blocks, CHAT_TEXT, text_of(json_get(c, "text")));
     if (e == ERR_OK && json_present(call) && !is_providers(call))
         e = read_call(r, index, call);
     return e == ERR_OK ? end_block(r) : e;
@@ -272,7 +228,7 @@ static enum err on_block_delta(struct reply_reader *r, struct json event)
     tell_start(r);
     if (index_of(event) == r->foreign)
         return ERR_OK;
-    enum err e = oc_blocks_text(&r->blocks, CHAT_TEXT, text_of(json_get(delta, "text")));
+    enum err e = oc_blocks_text(&r->told.blocks, CHAT_TEXT, text_of(json_get(delta, "text")));
     if (e == ERR_OK)
         e = read_reasoning(r, json_get(delta, "reasoningContent"));
     if (e == ERR_OK && json_present(call))
@@ -318,8 +274,8 @@ static enum err on_error(struct reply_reader *r, struct json event)
     struct chat_error error;
     if (r->stopped)
         return tell_end(r);
-    dialect_error_from_json(r->a, 0, event, &error);
-    tell_error(r, &error);
+    dialect_error_from_json(r->told.a, 0, event, &error);
+    reply_tell_error(&r->told, &error);
     return ERR_OK;
 }
 
@@ -347,26 +303,21 @@ static enum err read_named(struct reply_reader *r, struct span name, struct json
 enum err bc_read_event(struct reply_reader *r, const struct sse_event *e)
 {
     struct json_doc doc;
-    if (r->state == REPLY_ENDED)
+    if (!reply_is_news(&r->told, e))
         return ERR_OK;
-    if (e->comment_only) {
-        if (r->state == REPLY_STARTED)
-            tell(r, &(struct chat_event){.type = CHAT_EV_PING});
-        return ERR_OK;
-    }
-    if (json_parse(&r->scratch, e->data, &json_limits_default, &doc, NULL) != ERR_OK ||
+    if (json_parse(&r->told.scratch, e->data, &json_limits_default, &doc, NULL) != ERR_OK ||
         !json_is(json_root(&doc), JSON_OBJECT))
         return ERR_SYNTAX;
-    if (r->state == REPLY_IDLE)
+    if (r->told.state == REPLY_IDLE)
         r->id_seed = oc_hash(OC_HASH_SEED, e->data);
     enum err err = read_named(r, e->name, json_root(&doc));
-    arena_deinit(&r->scratch); /* one warm piece of memory serves all streams of a thread */
+    arena_deinit(&r->told.scratch); /* one warm piece of memory serves all streams of a thread */
     return err;
 }
 
 enum err bc_read_eof(struct reply_reader *r)
 {
-    if (r->state == REPLY_ENDED)
+    if (r->told.state == REPLY_ENDED)
         return ERR_OK;
     return r->stopped ? tell_end(r) : ERR_EOF;
 }
@@ -376,7 +327,7 @@ enum err bc_read_whole(struct reply_reader *r, struct span body)
     struct json_doc doc;
     enum err e = ERR_OK;
     int64_t index = 0;
-    if (json_parse(&r->scratch, body, &json_limits_default, &doc, NULL) != ERR_OK)
+    if (json_parse(&r->told.scratch, body, &json_limits_default, &doc, NULL) != ERR_OK)
         return ERR_SYNTAX;
     struct json whole = json_root(&doc), content = json_path(whole, "output.message.content");
     struct span word = json_str(json_get(whole, "stopReason"));

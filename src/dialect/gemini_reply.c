@@ -7,48 +7,25 @@
  * Parts of tools that run at Google are left out, as nobody here asked for them. Blocks are
  * openai_chat_blocks.c's. */
 #include "dialect/gemini_internal.h"
+#include "dialect/reply_told.h"
 
 #include "base/span.h"
 
-enum reply_state { REPLY_IDLE, REPLY_STARTED, REPLY_ENDED };
-
 struct reply_reader {
-    struct arena *a;
-    struct arena scratch; /* of one event: the sink may allocate in the exchange's */
-    struct chat_sink sink;
-    struct oc_blocks blocks;
-    enum reply_state state;
+    struct reply_told told;
     bool finished;
     enum chat_stop stop;
     const char *failure; /* the finishReason of an answer that is none; NULL: it is one */
-    struct chat_usage usage;
-    uint64_t id_seed; /* for calls without an id */
+    uint64_t id_seed;    /* for calls without an id */
     uint32_t calls;
 };
-
-static void reader_free(void *object)
-{
-    struct reply_reader *r = object;
-    oc_blocks_deinit(&r->blocks);
-    arena_deinit(&r->scratch);
-}
 
 struct reply_reader *gemini_reader_new(struct arena *a, const struct reader_options *o,
                                        struct chat_sink sink)
 {
     struct reply_reader *r = arena_new(a, struct reply_reader);
-    r->a = a;
-    r->sink = sink;
-    r->usage = CHAT_USAGE_UNKNOWN;
-    arena_init(&r->scratch, OC_SCRATCH_MAX);
-    oc_blocks_init(&r->blocks, a, o ? o->request : NULL, sink);
-    arena_on_free(a, reader_free, r);
+    reply_told_init(&r->told, a, o ? o->request : NULL, sink);
     return r;
-}
-
-static void tell(struct reply_reader *r, const struct chat_event *e)
-{
-    r->sink.event(r->sink.ctx, e);
 }
 
 /* ---- the end ---- */
@@ -93,22 +70,7 @@ static void take_finish(struct reply_reader *r, struct json reason)
 /* STOP is also said behind calls; and a call that was cut by the limit is none. */
 static enum chat_stop final_stop(const struct reply_reader *r)
 {
-    if (r->blocks.cut)
-        return CHAT_STOP_SEQUENCE;
-    return r->blocks.any_call && r->stop == CHAT_STOP_END_TURN ? CHAT_STOP_TOOL_USE : r->stop;
-}
-
-static void tell_usage(struct reply_reader *r)
-{
-    if (r->usage.input >= 0 || r->usage.output >= 0)
-        tell(r, &(struct chat_event){.type = CHAT_EV_USAGE, .usage = r->usage});
-}
-
-static void tell_error(struct reply_reader *r, const struct chat_error *error)
-{
-    tell_usage(r);
-    tell(r, &(struct chat_event){.type = CHAT_EV_ERROR, .error = error});
-    r->state = REPLY_ENDED;
+    return r->told.blocks.any_call && r->stop == CHAT_STOP_END_TURN ? CHAT_STOP_TOOL_USE : r->stop;
 }
 
 static void tell_failure(struct reply_reader *r)
@@ -117,26 +79,20 @@ static void tell_failure(struct reply_reader *r)
         .status = 500,
         .type = SPAN("api_error"),
         .code = span_from(r->failure),
-        .message = arena_printf(r->a, "Gemini ended the answer with %s.", r->failure)};
-    tell_error(r, &error);
+        .message = arena_printf(r->told.a, "Gemini ended the answer with %s.", r->failure)};
+    reply_tell_error(&r->told, &error);
 }
 
 static enum err tell_end(struct reply_reader *r)
 {
-    enum err e = oc_blocks_finish(&r->blocks);
+    enum err e = oc_blocks_finish(&r->told.blocks);
     if (e != ERR_OK)
         return e;
     if (r->failure) {
         tell_failure(r);
         return ERR_OK;
     }
-    tell_usage(r);
-    struct chat_event finish = {.type = CHAT_EV_FINISH, .stop = final_stop(r)};
-    if (r->blocks.cut)
-        finish.stop_sequence = text_from_plain(r->blocks.cut_at);
-    tell(r, &finish);
-    tell(r, &(struct chat_event){.type = CHAT_EV_END});
-    r->state = REPLY_ENDED;
+    reply_tell_end(&r->told, final_stop(r), (struct chat_text){0});
     return ERR_OK;
 }
 
@@ -163,7 +119,7 @@ static void take_usage(struct reply_reader *r, struct json u)
     int64_t cached = count_of(u, "cachedContentTokenCount");
     if (cached > 0)
         input = input > cached ? input - cached : 0;
-    struct chat_usage *to = &r->usage;
+    struct chat_usage *to = &r->told.usage;
     to->input = input >= 0 ? input : to->input;
     to->output = output >= 0 ? output : to->output;
     to->cache_read = cached >= 0 ? cached : to->cache_read;
@@ -177,8 +133,9 @@ static enum err take_signature(struct reply_reader *r, struct json part)
     struct span signature = json_str(json_get(part, "thoughtSignature"));
     if (signature.len == 0)
         return ERR_OK;
-    return oc_blocks_sign(&r->blocks, text_raw(arena_printf(&r->scratch, "%s%.*s", GEMINI_SIGNATURE,
-                                                            SPAN_FMT(signature))));
+    return oc_blocks_sign(
+        &r->told.blocks,
+        text_raw(arena_printf(&r->told.scratch, "%s%.*s", GEMINI_SIGNATURE, SPAN_FMT(signature))));
 }
 
 /* Arguments in pieces come to those who asked for them only; a call of which we could not make the
@@ -191,18 +148,18 @@ static enum err read_call(struct reply_reader *r, struct json part, struct json 
         return ERR_SYNTAX;
     if (json_useful(args) && !json_is(args, JSON_OBJECT))
         return ERR_SYNTAX;
-    if (r->blocks.cut)
+    if (r->told.blocks.cut)
         return ERR_OK;
     enum err e = take_signature(r, part);
     if (e != ERR_OK)
         return e;
     struct span id = json_str(json_get(call, "id"));
     if (id.len == 0)
-        id = oc_make_call_id(r->a, r->id_seed, r->calls).at;
-    struct oc_part *p = oc_blocks_call(&r->blocks, r->calls++, id, json_str(name), true);
+        id = oc_make_call_id(r->told.a, r->id_seed, r->calls).at;
+    struct oc_part *p = oc_blocks_call(&r->told.blocks, r->calls++, id, json_str(name), true);
     if (!p)
         return ERR_LIMIT;
-    return oc_blocks_input(&r->blocks, p,
+    return oc_blocks_input(&r->told.blocks, p,
                            text_from_plain(json_useful(args) ? json_raw(args) : SPAN("{}")));
 }
 
@@ -216,11 +173,11 @@ static enum err read_part(struct reply_reader *r, struct json part)
     bool thought = json_true(json_get(part, "thought"));
     enum err e = ERR_OK;
     /* The signature of a text is worth keeping only where its thinking is shown. */
-    if (!thought && r->blocks.open && r->blocks.type == CHAT_THINKING)
+    if (!thought && r->told.blocks.open && r->told.blocks.type == CHAT_THINKING)
         e = take_signature(r, part);
     if (e == ERR_OK)
-        e = oc_blocks_text(&r->blocks, thought ? CHAT_THINKING : CHAT_TEXT, text_of(text));
-    if (e == ERR_OK && thought && r->blocks.open && r->blocks.type == CHAT_THINKING)
+        e = oc_blocks_text(&r->told.blocks, thought ? CHAT_THINKING : CHAT_TEXT, text_of(text));
+    if (e == ERR_OK && thought && r->told.blocks.open && r->told.blocks.type == CHAT_THINKING)
         e = take_signature(r, part);
     return e;
 }
@@ -229,14 +186,14 @@ static enum err read_part(struct reply_reader *r, struct json part)
 
 static void tell_start(struct reply_reader *r, struct json whole)
 {
-    if (r->state != REPLY_IDLE)
+    if (r->told.state != REPLY_IDLE)
         return;
-    r->state = REPLY_STARTED;
+    r->told.state = REPLY_STARTED;
     r->id_seed = oc_hash(OC_HASH_SEED, json_raw(whole));
-    tell(r, &(struct chat_event){.type = CHAT_EV_START,
-                                 .id = text_of(json_get(whole, "responseId")),
-                                 .model = text_of(json_get(whole, "modelVersion")),
-                                 .usage = r->usage});
+    reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_START,
+                                              .id = text_of(json_get(whole, "responseId")),
+                                              .model = text_of(json_get(whole, "modelVersion")),
+                                              .usage = r->told.usage});
 }
 
 /* Several candidates were not asked for; the first is the answer. */
@@ -288,13 +245,13 @@ static struct json error_in(struct json whole)
 static enum err read_json(struct reply_reader *r, struct span text)
 {
     struct json_doc doc;
-    if (json_parse(&r->scratch, text, &json_limits_default, &doc, NULL) != ERR_OK)
+    if (json_parse(&r->told.scratch, text, &json_limits_default, &doc, NULL) != ERR_OK)
         return ERR_SYNTAX;
     struct json whole = json_root(&doc), told = error_in(whole);
     if (json_present(told)) {
         struct chat_error error;
-        dialect_error_from_json(r->a, 0, told, &error);
-        tell_error(r, &error);
+        dialect_error_from_json(r->told.a, 0, told, &error);
+        reply_tell_error(&r->told, &error);
         return ERR_OK;
     }
     return json_is(whole, JSON_OBJECT) ? read_chunk(r, whole) : ERR_SYNTAX;
@@ -302,33 +259,28 @@ static enum err read_json(struct reply_reader *r, struct span text)
 
 enum err gemini_read_event(struct reply_reader *r, const struct sse_event *e)
 {
-    if (r->state == REPLY_ENDED)
+    if (!reply_is_news(&r->told, e))
         return ERR_OK;
-    if (e->comment_only) {
-        if (r->state == REPLY_STARTED)
-            tell(r, &(struct chat_event){.type = CHAT_EV_PING});
-        return ERR_OK;
-    }
     struct span data = span_trim(e->data);
     if (data.len == 0)
         return ERR_OK;
     enum err err = read_json(r, data);
-    arena_deinit(&r->scratch);
+    arena_deinit(&r->told.scratch);
     return err;
 }
 
 enum err gemini_read_eof(struct reply_reader *r)
 {
-    if (r->state == REPLY_ENDED)
+    if (r->told.state == REPLY_ENDED)
         return ERR_OK;
     return r->finished ? tell_end(r) : ERR_EOF;
 }
 
 enum err gemini_read_whole(struct reply_reader *r, struct span body)
 {
-    assert(r->state == REPLY_IDLE);
+    assert(r->told.state == REPLY_IDLE);
     enum err e = read_json(r, body);
-    if (e != ERR_OK || r->state == REPLY_ENDED)
+    if (e != ERR_OK || r->told.state == REPLY_ENDED)
         return e;
     return r->finished ? tell_end(r) : ERR_SYNTAX;
 }

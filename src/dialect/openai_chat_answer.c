@@ -188,17 +188,6 @@ static void put_usage(struct json_out *out, const struct chat_usage *u)
     jw_object_end(out);
 }
 
-void oc_take_usage(struct chat_usage *to, const struct chat_usage *from)
-{
-    const int64_t in[] = {from->input, from->cache_read, from->cache_write, from->output,
-                          from->reasoning};
-    int64_t *const out[] = {&to->input, &to->cache_read, &to->cache_write, &to->output,
-                            &to->reasoning};
-    for (size_t i = 0; i < ARRAY_LEN(in); i++)
-        if (in[i] >= 0)
-            *out[i] = in[i];
-}
-
 /* ---- chunks ---- */
 
 static enum err begin_chunk(struct reply_writer *w)
@@ -409,7 +398,7 @@ static enum err on_start(struct reply_writer *w, const struct chat_event *e)
 {
     assert(!w->started);
     w->started = true;
-    oc_take_usage(&w->usage, &e->usage);
+    chat_usage_merge(&w->usage, &e->usage);
     make_opening(w, e);
     if (!w->stream || w->flavour == OC_TEXT)
         return ERR_OK;
@@ -529,7 +518,7 @@ enum err oc_write_event(struct reply_writer *w, const struct chat_event *e)
     case CHAT_EV_BLOCK_STOP:
         return on_block_stop(w);
     case CHAT_EV_USAGE:
-        oc_take_usage(&w->usage, &e->usage);
+        chat_usage_merge(&w->usage, &e->usage);
         return ERR_OK;
     case CHAT_EV_FINISH:
         return on_finish(w, e);

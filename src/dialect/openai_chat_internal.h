@@ -6,6 +6,7 @@
  *
  *   openai_chat.c           the table, names of tools, words of both vocabularies
  *   openai_chat_request.c   door: a client's body -> chat_request (completions.c uses its fields)
+ *   openai_parts.c          door: parts of content, which the Responses door reads alike
  *   openai_chat_body.c      upstream: chat_request -> a target's body, everything but messages
  *   openai_chat_messages.c  upstream: the messages of that body
  *   openai_chat_reply.c     upstream: chunks and whole answers, read
@@ -39,6 +40,7 @@ struct oc_reading { /* one read_request call */
      * sets results_next, so that only a tool message keeps it open. Responses: the last message. */
     struct chat_message *results, *results_next;
     struct chat_text call_id;     /* made for the last legacy function_call */
+    const char *list;             /* what message_at counts in: "messages", or Responses' "input" */
     uint32_t message_at, part_at; /* where we are, for faults; part_at may be OC_NO_PART */
     uint32_t made_ids;
     bool has_completion_tokens, has_safety_identifier;
@@ -61,6 +63,8 @@ enum err oc_read_finish(struct oc_reading *c);
 struct chat_message *oc_message_new(struct oc_reading *c, enum chat_role role);
 struct chat_block *oc_block_new(struct oc_reading *c, enum chat_block_type type);
 
+/* A json_schema's {name, schema, strict}; that the schema is an object was seen. */
+void oc_take_schema(struct chat_request *r, struct json wanted);
 /* {name, description, parameters, strict}: a function tool's inside. where: its path, for faults.
  */
 enum err oc_function_tool(struct oc_reading *c, struct chat_tool *t, struct json f,
@@ -75,6 +79,26 @@ enum err oc_read_safety_identifier(struct oc_reading *c, struct json v);
 
 enum err oc_read_request(struct arena *a, const struct json_doc *doc, struct chat_request *out,
                          struct chat_problem *out_problem);
+
+/* ---- openai_parts.c ---- */
+
+/* "messages[3].content[0].image_url" for a field of what is being read. */
+struct span oc_where(struct oc_reading *c, const char *field);
+#define FAULT(c, param, ...) problem((c)->a, (c)->problem, ERR_INVALID, (param), __VA_ARGS__)
+#define FAULT_HERE(c, field, ...) FAULT(c, oc_where(c, field), __VA_ARGS__)
+
+/* A string or an array; `read_part` gets each element. */
+enum err oc_read_content(struct oc_reading *c, struct json content,
+                         enum err (*read_part)(struct oc_reading *c, struct json part));
+/* One part, by the row of its type (the last has a NULL name); a type without one is a block OTHER
+ * of that name. */
+enum err oc_read_part(struct oc_reading *c, const struct oc_field *types, struct json part);
+enum err oc_part_refusal(struct oc_reading *c, struct json part);
+enum err oc_part_audio(struct oc_reading *c, struct json part);
+/* A data: URL carries the bytes, any other names them. */
+void oc_source_of_url(struct chat_source *to, struct chat_text url);
+/* A file's bytes, with their data: header or without. */
+void oc_source_of_file(struct chat_source *to, struct chat_text data);
 
 /* ---- openai_chat_body.c and openai_chat_messages.c ---- */
 
@@ -251,7 +275,6 @@ enum err oc_blocks_finish(struct oc_blocks *b);
 
 /* A tool id for a call whose server gave none: the same for the same seed and count. */
 struct chat_text oc_make_call_id(struct arena *a, uint64_t seed, uint32_t count);
-#define OC_SCRATCH_MAX (256u << 20) /* a whole answer's index; the relay bounds the body itself */
 
 struct reply_reader *oc_reader_new(struct arena *a, const struct reader_options *o,
                                    struct chat_sink sink);
@@ -268,6 +291,4 @@ enum err oc_write_event(struct reply_writer *w, const struct chat_event *e);
 enum err oc_write_ping(struct reply_writer *w);
 /* {message, type, param, code}: the inside of every error of OpenAI's. */
 void oc_put_error(struct json_out *out, const struct chat_error *e);
-/* What is told replaces what was. */
-void oc_take_usage(struct chat_usage *to, const struct chat_usage *from);
 enum err oc_write_error(struct buf *to, struct reply_writer *w, const struct chat_error *e);

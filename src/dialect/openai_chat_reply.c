@@ -5,54 +5,28 @@
  * missing, [DONE] may be. What is required: a stream has ended only when a finish_reason came.
  * finish_reason does not end it yet, since usage and late content may follow. Blocks are
  * openai_chat_blocks.c's. Citations ("annotations") and logprobs have no form in the canonical
- * answer that another dialect could write, and are left out.
- *
- * Each event is indexed in a scratch arena of the reader's own: the sink may allocate in the
- * exchange's, which therefore cannot be wound back. */
+ * answer that another dialect could write, and are left out. */
 #include "dialect/openai_chat_internal.h"
+#include "dialect/reply_told.h"
 
 #include "base/span.h"
 
-enum reply_state { REPLY_IDLE, REPLY_STARTED, REPLY_ENDED };
-
 struct reply_reader {
-    struct arena *a;
-    struct arena scratch;
-    struct chat_sink sink;
-    struct oc_blocks blocks;
-    enum reply_state state;
+    struct reply_told told;
     bool finished;   /* a finish_reason came */
     bool usage_last; /* a chunk of its own brought the usage: nothing follows it */
     enum chat_stop stop;
     struct chat_text stop_sequence; /* when the server tells which */
-    struct chat_usage usage;
-    uint64_t id_seed; /* for tool ids the server did not give */
+    uint64_t id_seed;               /* for tool ids the server did not give */
     uint32_t made_ids;
 };
-
-static void reader_free(void *object)
-{
-    struct reply_reader *r = object;
-    oc_blocks_deinit(&r->blocks);
-    arena_deinit(&r->scratch);
-}
 
 struct reply_reader *oc_reader_new(struct arena *a, const struct reader_options *o,
                                    struct chat_sink sink)
 {
     struct reply_reader *r = arena_new(a, struct reply_reader);
-    r->a = a;
-    r->sink = sink;
-    r->usage = CHAT_USAGE_UNKNOWN;
-    arena_init(&r->scratch, OC_SCRATCH_MAX);
-    oc_blocks_init(&r->blocks, a, o ? o->request : NULL, sink);
-    arena_on_free(a, reader_free, r);
+    reply_told_init(&r->told, a, o ? o->request : NULL, sink);
     return r;
-}
-
-static void tell(struct reply_reader *r, const struct chat_event *e)
-{
-    r->sink.event(r->sink.ctx, e);
 }
 
 /* Several members of an object in one pass over it: a chunk's members outnumber its news. */
@@ -104,65 +78,47 @@ static enum chat_stop stop_of_word(struct span word)
 static enum chat_stop final_stop(const struct reply_reader *r)
 {
     bool plain_end = r->stop == CHAT_STOP_END_TURN || r->stop == CHAT_STOP_NONE;
-    if (r->blocks.cut)
-        return CHAT_STOP_SEQUENCE;
-    if (r->blocks.any_call && plain_end)
+    if (r->told.blocks.any_call && plain_end)
         return CHAT_STOP_TOOL_USE;
-    if (!r->blocks.any_call && r->stop == CHAT_STOP_TOOL_USE)
+    if (!r->told.blocks.any_call && r->stop == CHAT_STOP_TOOL_USE)
         return CHAT_STOP_END_TURN; /* promised, but no call came: nobody could answer it */
-    if (r->blocks.any_refusal && plain_end)
+    if (r->told.blocks.any_refusal && plain_end)
         return CHAT_STOP_REFUSAL;
     if (!chat_text_empty(r->stop_sequence) && plain_end)
         return CHAT_STOP_SEQUENCE;
     return r->stop == CHAT_STOP_NONE ? CHAT_STOP_END_TURN : r->stop;
 }
 
-static void tell_usage(struct reply_reader *r)
-{
-    const struct chat_usage *u = &r->usage;
-    if (u->input >= 0 || u->output >= 0)
-        tell(r, &(struct chat_event){.type = CHAT_EV_USAGE, .usage = *u});
-}
-
 static enum err tell_end(struct reply_reader *r)
 {
-    enum err e = oc_blocks_finish(&r->blocks);
+    enum err e = oc_blocks_finish(&r->told.blocks);
     if (e != ERR_OK)
         return e;
-    tell_usage(r);
-    struct chat_event finish = {.type = CHAT_EV_FINISH, .stop = final_stop(r)};
-    if (finish.stop == CHAT_STOP_SEQUENCE)
-        finish.stop_sequence = r->blocks.cut ? text_from_plain(r->blocks.cut_at) : r->stop_sequence;
-    tell(r, &finish);
-    tell(r, &(struct chat_event){.type = CHAT_EV_END});
-    r->state = REPLY_ENDED;
+    reply_tell_end(&r->told, final_stop(r), r->stop_sequence);
     return ERR_OK;
 }
 
 static void tell_error(struct reply_reader *r, struct json envelope, const char *fallback_type)
 {
     struct chat_error error;
-    dialect_error_from_json(r->a, 0, envelope, &error);
+    dialect_error_from_json(r->told.a, 0, envelope, &error);
     if (fallback_type) {
         error.type = span_from(fallback_type);
         error.status = dialect_type_status(error.type);
         if (error.message.len == 0)
             error.message = SPAN("The provider broke the answer off.");
     }
-    tell_usage(r);
-    tell(r, &(struct chat_event){.type = CHAT_EV_ERROR, .error = &error});
-    r->state = REPLY_ENDED;
+    reply_tell_error(&r->told, &error);
 }
 
 /* ---- usage ---- */
 
 static int64_t count_of(struct json u, const char *const *paths)
 {
-    int64_t n;
-    for (; *paths; paths++)
-        if (json_i64(json_path(u, *paths), &n) == ERR_OK && n >= 0)
-            return n;
-    return -1;
+    int64_t n = -1;
+    for (; *paths && n < 0; paths++)
+        n = reply_count(u, *paths);
+    return n;
 }
 
 /* OpenAI's prompt_tokens include what came from the cache; ours do not. */
@@ -181,7 +137,7 @@ static void take_usage(struct reply_reader *r, struct json u)
     int64_t input = count_of(u, prompt), output = count_of(u, completion);
     if (input < 0 && output < 0)
         return;
-    struct chat_usage *to = &r->usage;
+    struct chat_usage *to = &r->told.usage;
     to->cache_read = count_of(u, read);
     to->cache_write = count_of(u, write);
     to->reasoning = count_of(u, reasoning);
@@ -199,7 +155,7 @@ static void take_usage(struct reply_reader *r, struct json u)
 
 static enum err put_text(struct reply_reader *r, enum chat_block_type type, struct json v)
 {
-    return oc_blocks_text(&r->blocks, type, text_of(v));
+    return oc_blocks_text(&r->told.blocks, type, text_of(v));
 }
 
 /* Mistral: content as parts, thinking among them. */
@@ -265,16 +221,16 @@ static enum err read_call(struct reply_reader *r, int64_t index, struct span id,
     struct json input = json_get(function, custom ? "input" : "arguments");
     bool object = json_is(input, JSON_OBJECT); /* some servers forget to make it a string */
     struct chat_text piece = object ? text_from_plain(json_raw(input)) : text_of(input);
-    if (r->blocks.cut || (id.len + json_str(name).len + piece.at.len == 0))
+    if (r->told.blocks.cut || (id.len + json_str(name).len + piece.at.len == 0))
         return ERR_OK; /* placeholders without anything in them */
     struct oc_part *p =
-        oc_blocks_call(&r->blocks, index, id, json_str(name), !chat_text_empty(piece));
+        oc_blocks_call(&r->told.blocks, index, id, json_str(name), !chat_text_empty(piece));
     if (!p)
         return ERR_LIMIT;
     p->custom = p->custom || custom;
     if (p->name.at.len && p->id.at.len == 0)
-        p->id = oc_make_call_id(r->a, r->id_seed, r->made_ids++);
-    return oc_blocks_input(&r->blocks, p, piece);
+        p->id = oc_make_call_id(r->told.a, r->id_seed, r->made_ids++);
+    return oc_blocks_input(&r->told.blocks, p, piece);
 }
 
 static enum err read_tool_calls(struct reply_reader *r, struct json calls)
@@ -353,19 +309,19 @@ static void take_finish(struct reply_reader *r, const struct json *choice)
     if (which.len == 0)
         which = json_str(choice[MATCHED_STOP]);
     if (which.len && span_is(word, "stop"))
-        r->stop_sequence = text_raw(arena_copy(r->a, which));
+        r->stop_sequence = text_raw(arena_copy(r->told.a, which));
 }
 
 static void tell_start(struct reply_reader *r, struct json whole, const struct json *root)
 {
-    if (r->state != REPLY_IDLE)
+    if (r->told.state != REPLY_IDLE)
         return;
-    r->state = REPLY_STARTED;
+    r->told.state = REPLY_STARTED;
     r->id_seed = oc_hash(OC_HASH_SEED, json_raw(whole));
-    tell(r, &(struct chat_event){.type = CHAT_EV_START,
-                                 .id = text_of(root[ID]),
-                                 .model = text_of(root[MODEL]),
-                                 .usage = r->usage});
+    reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_START,
+                                              .id = text_of(root[ID]),
+                                              .model = text_of(root[MODEL]),
+                                              .usage = r->told.usage});
 }
 
 /* An error object anywhere an answer should be; "error": null is none. */
@@ -400,7 +356,7 @@ static void take_root_usage(struct reply_reader *r, const struct json *root)
     bool own = json_is(root[USAGE], JSON_OBJECT);
     take_usage(r, own ? root[USAGE] : json_get(root[GROQ], "usage"));
     r->usage_last = own && json_is(root[CHOICES], JSON_ARRAY) && json_len(root[CHOICES]) == 0 &&
-                    r->state == REPLY_STARTED;
+                    r->told.state == REPLY_STARTED;
 }
 
 static enum err read_chunk(struct reply_reader *r, struct json whole, const struct json *root)
@@ -409,14 +365,14 @@ static enum err read_chunk(struct reply_reader *r, struct json whole, const stru
     enum err e = ERR_OK;
     take_root_usage(r, root);
     for (struct json c = json_first(choices);
-         json_present(c) && e == ERR_OK && r->state != REPLY_ENDED; c = json_next(choices, c))
+         json_present(c) && e == ERR_OK && r->told.state != REPLY_ENDED; c = json_next(choices, c))
         e = read_choice(r, whole, root, c, DELTA);
     return e;
 }
 
 static enum err read_done(struct reply_reader *r)
 {
-    if (r->state == REPLY_IDLE || (!r->finished && !r->usage_last))
+    if (r->told.state == REPLY_IDLE || (!r->finished && !r->usage_last))
         return ERR_SYNTAX; /* the mark without what it marks */
     return tell_end(r);
 }
@@ -424,7 +380,7 @@ static enum err read_done(struct reply_reader *r)
 static enum err read_data(struct reply_reader *r, const struct sse_event *e, struct span data)
 {
     struct json_doc doc;
-    if (json_parse(&r->scratch, data, &json_limits_default, &doc, NULL) != ERR_OK)
+    if (json_parse(&r->told.scratch, data, &json_limits_default, &doc, NULL) != ERR_OK)
         return ERR_SYNTAX;
     struct json whole = json_root(&doc), root[ARRAY_LEN(root_members)];
     if (!json_is(whole, JSON_OBJECT))
@@ -441,26 +397,21 @@ static enum err read_data(struct reply_reader *r, const struct sse_event *e, str
 
 enum err oc_read_event(struct reply_reader *r, const struct sse_event *e)
 {
-    if (r->state == REPLY_ENDED)
+    if (!reply_is_news(&r->told, e))
         return ERR_OK;
-    if (e->comment_only) {
-        if (r->state == REPLY_STARTED)
-            tell(r, &(struct chat_event){.type = CHAT_EV_PING});
-        return ERR_OK;
-    }
     struct span data = span_trim(e->data);
     if (data.len == 0)
         return ERR_OK;
     if (span_is(data, "[DONE]"))
         return read_done(r);
     enum err err = read_data(r, e, data);
-    arena_deinit(&r->scratch); /* one warm piece of memory serves all streams of a thread */
+    arena_deinit(&r->told.scratch); /* one warm piece of memory serves all streams of a thread */
     return err;
 }
 
 enum err oc_read_eof(struct reply_reader *r)
 {
-    if (r->state == REPLY_ENDED)
+    if (r->told.state == REPLY_ENDED)
         return ERR_OK;
     return r->finished ? tell_end(r) : ERR_EOF;
 }
@@ -468,8 +419,8 @@ enum err oc_read_eof(struct reply_reader *r)
 enum err oc_read_whole(struct reply_reader *r, struct span body)
 {
     struct json_doc doc;
-    assert(r->state == REPLY_IDLE);
-    if (json_parse(&r->scratch, body, &json_limits_default, &doc, NULL) != ERR_OK)
+    assert(r->told.state == REPLY_IDLE);
+    if (json_parse(&r->told.scratch, body, &json_limits_default, &doc, NULL) != ERR_OK)
         return ERR_SYNTAX;
     struct json whole = json_root(&doc), root[ARRAY_LEN(root_members)];
     PICK(whole, root_members, root);
@@ -483,7 +434,7 @@ enum err oc_read_whole(struct reply_reader *r, struct span body)
         return ERR_SYNTAX;
     take_root_usage(r, root);
     enum err e = read_choice(r, whole, root, choice, MESSAGE);
-    if (e != ERR_OK || r->state == REPLY_ENDED)
+    if (e != ERR_OK || r->told.state == REPLY_ENDED)
         return e;
-    return r->state == REPLY_STARTED ? tell_end(r) : ERR_SYNTAX;
+    return r->told.state == REPLY_STARTED ? tell_end(r) : ERR_SYNTAX;
 }

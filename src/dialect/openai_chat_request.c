@@ -11,26 +11,12 @@
 
 #define CALL_ID_LEGACY "call_function_" /* functions had no ids; ours only have to be unique */
 
-/* ---- faults ---- */
-
-/* "messages[3].content[0].image_url" for what is being read. */
-static struct span where(struct oc_reading *c, const char *field)
-{
-    const char *dot = *field && *field != '[' ? "." : "";
-    if (c->part_at != OC_NO_PART)
-        return arena_printf(c->a, "messages[%u].content[%u]%s%s", c->message_at, c->part_at, dot,
-                            field);
-    return arena_printf(c->a, "messages[%u]%s%s", c->message_at, dot, field);
-}
-
-#define FAULT(c, param, ...) problem((c)->a, (c)->problem, ERR_INVALID, (param), __VA_ARGS__)
-#define FAULT_HERE(c, field, ...) FAULT(c, where(c, field), __VA_ARGS__)
-
 void oc_reading_init(struct oc_reading *c, struct arena *a, struct chat_request *out,
                      struct chat_problem *out_problem)
 {
     *out = (struct chat_request){.max_tokens = -1, .choices = 1, .origin = "openai-chat"};
     *c = (struct oc_reading){.a = a, .out = out, .problem = out_problem, .part_at = OC_NO_PART};
+    c->list = "messages";
     c->message_tail = &out->messages;
     c->extra_tail = &out->extras;
     c->tool_tail = &out->tools;
@@ -67,22 +53,6 @@ static enum err part_text(struct oc_reading *c, struct json part)
     return ERR_OK;
 }
 
-static enum err part_refusal(struct oc_reading *c, struct json part)
-{
-    struct json text = json_get(part, "refusal");
-    if (!json_is(text, JSON_STRING))
-        return FAULT_HERE(c, "refusal", "A refusal part needs its refusal as a string.");
-    oc_block_new(c, CHAT_REFUSAL)->text = text_of(text);
-    return ERR_OK;
-}
-
-/* A data: URL carries the bytes, any other names them. */
-static void source_of_url(struct chat_source *to, struct chat_text url)
-{
-    if (!data_url_split(url, to))
-        *to = (struct chat_source){.kind = CHAT_SOURCE_URL, .data = url};
-}
-
 /* {"image_url": {"url", "detail"}}; Mistral also takes the bare string. */
 static enum err part_image(struct oc_reading *c, struct json part)
 {
@@ -91,20 +61,8 @@ static enum err part_image(struct oc_reading *c, struct json part)
     if (!json_is(url, JSON_STRING) || json_str(url).len == 0)
         return FAULT_HERE(c, "image_url.url", "An image part needs its URL as a string.");
     struct chat_block *b = oc_block_new(c, CHAT_IMAGE);
-    source_of_url(&b->source, text_of(url));
+    oc_source_of_url(&b->source, text_of(url));
     b->detail = json_str(json_get(image, "detail"));
-    return ERR_OK;
-}
-
-static enum err part_audio(struct oc_reading *c, struct json part)
-{
-    struct json audio = json_get(part, "input_audio");
-    struct json data = json_get(audio, "data"), format = json_get(audio, "format");
-    if (!json_is(data, JSON_STRING) || !json_is(format, JSON_STRING))
-        return FAULT_HERE(c, "input_audio", "An audio part needs data and format as strings.");
-    struct chat_block *b = oc_block_new(c, CHAT_AUDIO);
-    b->source = (struct chat_source){.kind = CHAT_SOURCE_BASE64, .data = text_of(data)};
-    b->detail = json_str(format);
     return ERR_OK;
 }
 
@@ -116,16 +74,10 @@ static enum err part_file(struct oc_reading *c, struct json part)
         return FAULT_HERE(c, "file", "A file part needs file_data or file_id as a string.");
     struct chat_block *b = oc_block_new(c, CHAT_DOCUMENT);
     b->name = text_of(json_get(file, "filename"));
-    if (!json_is(data, JSON_STRING)) {
+    if (!json_is(data, JSON_STRING))
         b->source = (struct chat_source){.kind = CHAT_SOURCE_FILE, .data = text_of(id)};
-    } else if (!data_url_split(text_of(data), &b->source)) {
-        /* Some clients leave the data: header away; PDF is what file parts are for. */
-        const char *type = media_sniff(json_str(data));
-        b->source = (struct chat_source){
-            .kind = CHAT_SOURCE_BASE64,
-            .media_type = text_from_plain(span_from(type ? type : "application/pdf")),
-            .data = text_of(data)};
-    }
+    else
+        oc_source_of_file(&b->source, text_of(data));
     return ERR_OK;
 }
 
@@ -137,7 +89,7 @@ static enum err part_document_url(struct oc_reading *c, struct json part)
         return FAULT_HERE(c, "document_url", "A document part needs its URL as a string.");
     struct chat_block *b = oc_block_new(c, CHAT_DOCUMENT);
     b->name = text_of(json_get(part, "document_name"));
-    source_of_url(&b->source, text_of(url));
+    oc_source_of_url(&b->source, text_of(url));
     return ERR_OK;
 }
 
@@ -154,59 +106,36 @@ static enum err part_thinking(struct oc_reading *c, struct json part)
     return ERR_OK;
 }
 
-static const struct {
-    const char *type;
-    enum err (*read)(struct oc_reading *c, struct json part);
-} part_kinds[] = {
-    {"text", part_text},         {"image_url", part_image}, {"input_audio", part_audio},
-    {"file", part_file},         {"refusal", part_refusal}, {"document_url", part_document_url},
+static const struct oc_field part_types[] = {
+    {"text", part_text},
+    {"image_url", part_image},
+    {"input_audio", oc_part_audio},
+    {"file", part_file},
+    {"refusal", oc_part_refusal},
+    {"document_url", part_document_url},
     {"thinking", part_thinking},
+    {NULL, NULL},
 };
 
 static enum err read_part(struct oc_reading *c, struct json part)
 {
-    struct json type = json_get(part, "type");
-    if (!json_is(type, JSON_STRING))
-        return FAULT_HERE(c, "type", "A content part is an object with a type.");
     struct chat_block **first = c->block_tail;
-    enum err e = ERR_OK;
-    size_t i = 0;
-    while (i < ARRAY_LEN(part_kinds) && !json_str_is(type, part_kinds[i].type))
-        i++;
-    if (i < ARRAY_LEN(part_kinds))
-        e = part_kinds[i].read(c, part);
-    else
-        oc_block_new(c, CHAT_OTHER)->name = text_of(type);
+    enum err e = oc_read_part(c, part_types, part);
     if (e != ERR_OK || !*first)
         return e;
     (*first)->raw = json_raw(part);
-    (*first)->cached = json_useful(json_get(part, "cache_control")) ||
-                       json_useful(json_get(part, "prompt_cache_breakpoint"));
+    (*first)->cached = (*first)->cached || json_useful(json_get(part, "cache_control"));
     return ERR_OK;
 }
 
 /* content: string, array of parts, or null where `may_be_null`. */
 static enum err read_content(struct oc_reading *c, struct json content, bool may_be_null)
 {
-    if (json_is(content, JSON_STRING)) {
-        if (json_str(content).len)
-            oc_block_new(c, CHAT_TEXT)->text = text_of(content);
+    if (json_is(content, JSON_STRING) || json_is(content, JSON_ARRAY))
+        return oc_read_content(c, content, read_part);
+    if (may_be_null && !json_useful(content))
         return ERR_OK;
-    }
-    if (!json_is(content, JSON_ARRAY)) {
-        if (may_be_null && !json_useful(content))
-            return ERR_OK;
-        return FAULT_HERE(c, "content", "Content is a string or an array of parts.");
-    }
-    enum err e = ERR_OK;
-    c->part_at = 0;
-    for (struct json p = json_first(content); json_present(p) && e == ERR_OK;
-         p = json_next(content, p)) {
-        e = read_part(c, p);
-        c->part_at++;
-    }
-    c->part_at = OC_NO_PART;
-    return e;
+    return FAULT_HERE(c, "content", "Content is a string or an array of parts.");
 }
 
 static enum err message_system(struct oc_reading *c, struct json m)
@@ -649,24 +578,29 @@ enum err oc_read_safety_identifier(struct oc_reading *c, struct json v)
     return ERR_OK;
 }
 
+void oc_take_schema(struct chat_request *r, struct json wanted)
+{
+    struct json strict = json_get(wanted, "strict");
+    r->format = CHAT_FORMAT_SCHEMA;
+    r->format_schema = json_raw(json_get(wanted, "schema"));
+    r->format_name = text_of(json_get(wanted, "name"));
+    if (json_useful(strict))
+        r->format_strict = json_true(strict) ? CHAT_YES : CHAT_NO;
+}
+
 static enum err read_response_format(struct oc_reading *c, struct json v)
 {
     struct chat_request *r = c->out;
     struct json type = json_get(v, "type"), wanted = json_get(v, "json_schema");
-    struct json strict = json_get(wanted, "strict"), schema = json_get(wanted, "schema");
     if (json_str_is(type, "text")) {
         r->format = CHAT_FORMAT_TEXT;
     } else if (json_str_is(type, "json_object")) {
         r->format = CHAT_FORMAT_JSON;
     } else if (json_str_is(type, "json_schema")) {
-        if (!json_is(schema, JSON_OBJECT))
+        if (!json_is(json_get(wanted, "schema"), JSON_OBJECT))
             return FAULT(c, SPAN("response_format.json_schema.schema"),
                          "A schema is an object in response_format.json_schema.");
-        r->format = CHAT_FORMAT_SCHEMA;
-        r->format_schema = json_raw(schema);
-        r->format_name = text_of(json_get(wanted, "name"));
-        if (json_useful(strict))
-            r->format_strict = json_true(strict) ? CHAT_YES : CHAT_NO;
+        oc_take_schema(r, wanted);
     } else {
         return FAULT(c, SPAN("response_format.type"), "It is text, json_object or json_schema.");
     }

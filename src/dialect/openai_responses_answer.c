@@ -190,7 +190,7 @@ static enum err on_start(struct reply_writer *w, const struct chat_event *e)
 {
     assert(!w->started);
     w->started = true;
-    oc_take_usage(&w->usage, &e->usage);
+    chat_usage_merge(&w->usage, &e->usage);
     name_answer(w, e);
     enum err err = response_event(w, "response.created", "in_progress", NULL, NULL);
     if (err != ERR_OK)
@@ -575,7 +575,7 @@ enum err or_write_event(struct reply_writer *w, const struct chat_event *e)
     case CHAT_EV_ITEM_STOP:
         return close_item(w);
     case CHAT_EV_USAGE:
-        oc_take_usage(&w->usage, &e->usage);
+        chat_usage_merge(&w->usage, &e->usage);
         return ERR_OK;
     case CHAT_EV_FINISH:
         return on_finish(w, e);

@@ -10,19 +10,6 @@
 
 #define BROUGHT_TOOLS_MAX 256 /* each is looked for among all tools */
 
-#define FAULT(c, param, ...) problem((c)->a, (c)->problem, ERR_INVALID, (param), __VA_ARGS__)
-#define FAULT_HERE(c, field, ...) FAULT(c, where(c, field), __VA_ARGS__)
-
-/* "input[3].content[0].text" for what is being read. */
-static struct span where(struct oc_reading *c, const char *field)
-{
-    const char *dot = *field ? "." : "";
-    if (c->part_at != OC_NO_PART)
-        return arena_printf(c->a, "input[%u].content[%u]%s%s", c->message_at, c->part_at, dot,
-                            field);
-    return arena_printf(c->a, "input[%u]%s%s", c->message_at, dot, field);
-}
-
 /* The message that takes what comes next: the last one while it is of the same side. */
 static struct chat_message *turn(struct oc_reading *c, enum chat_role role)
 {
@@ -45,21 +32,12 @@ static enum err part_text(struct oc_reading *c, struct json part)
     return ERR_OK;
 }
 
-static enum err part_refusal(struct oc_reading *c, struct json part)
-{
-    struct json text = json_get(part, "refusal");
-    if (!json_is(text, JSON_STRING))
-        return FAULT_HERE(c, "refusal", "A refusal part needs its refusal as a string.");
-    oc_block_new(c, CHAT_REFUSAL)->text = text_of(text);
-    return ERR_OK;
-}
-
 /* A file by what it is given by: a data: URL, an address, or an id of its provider's. */
 static bool source_of(struct chat_source *to, struct json url, struct json id)
 {
-    if (json_str(url).len && !data_url_split(text_of(url), to))
-        *to = (struct chat_source){.kind = CHAT_SOURCE_URL, .data = text_of(url)};
-    else if (json_str(url).len == 0 && json_str(id).len)
+    if (json_str(url).len)
+        oc_source_of_url(to, text_of(url));
+    else if (json_str(id).len)
         *to = (struct chat_source){.kind = CHAT_SOURCE_FILE, .data = text_of(id)};
     return to->kind != CHAT_SOURCE_NONE;
 }
@@ -78,77 +56,35 @@ static enum err part_file(struct oc_reading *c, struct json part)
     struct json data = json_get(part, "file_data"), url = json_get(part, "file_url");
     struct chat_block *b = oc_block_new(c, CHAT_DOCUMENT);
     b->name = text_of(json_get(part, "filename"));
-    if (json_str(data).len && !data_url_split(text_of(data), &b->source)) {
-        const char *type = media_sniff(json_str(data)); /* the data: header may be missing */
-        b->source = (struct chat_source){
-            .kind = CHAT_SOURCE_BASE64,
-            .media_type = text_from_plain(span_from(type ? type : "application/pdf")),
-            .data = text_of(data)};
-    } else if (json_str(data).len == 0 && !source_of(&b->source, url, json_get(part, "file_id"))) {
+    if (json_str(data).len)
+        oc_source_of_file(&b->source, text_of(data));
+    else if (!source_of(&b->source, url, json_get(part, "file_id")))
         return FAULT_HERE(c, "file_data",
                           "A file part needs file_data, file_url or file_id as a string.");
-    }
     return ERR_OK;
 }
 
-static enum err part_audio(struct oc_reading *c, struct json part)
-{
-    struct json audio = json_get(part, "input_audio");
-    struct json data = json_get(audio, "data"), format = json_get(audio, "format");
-    if (!json_is(data, JSON_STRING) || !json_is(format, JSON_STRING))
-        return FAULT_HERE(c, "input_audio", "An audio part needs data and format as strings.");
-    struct chat_block *b = oc_block_new(c, CHAT_AUDIO);
-    b->source = (struct chat_source){.kind = CHAT_SOURCE_BASE64, .data = text_of(data)};
-    b->detail = json_str(format);
-    return ERR_OK;
-}
-
-static const struct {
-    const char *type;
-    enum err (*read)(struct oc_reading *c, struct json part);
-} part_kinds[] = {
-    {"input_text", part_text},   {"output_text", part_text}, {"text", part_text},
-    {"input_image", part_image}, {"input_file", part_file},  {"refusal", part_refusal},
-    {"input_audio", part_audio},
+static const struct oc_field part_types[] = {
+    {"input_text", part_text},
+    {"output_text", part_text},
+    {"text", part_text},
+    {"input_image", part_image},
+    {"input_file", part_file},
+    {"refusal", oc_part_refusal},
+    {"input_audio", oc_part_audio},
+    {NULL, NULL},
 };
 
 static enum err read_part(struct oc_reading *c, struct json part)
 {
-    struct json type = json_get(part, "type");
-    if (!json_is(type, JSON_STRING))
-        return FAULT_HERE(c, "type", "A content part is an object with a type.");
-    struct chat_block **first = c->block_tail;
-    enum err e = ERR_OK;
-    size_t i = 0;
-    while (i < ARRAY_LEN(part_kinds) && !json_str_is(type, part_kinds[i].type))
-        i++;
-    if (i < ARRAY_LEN(part_kinds))
-        e = part_kinds[i].read(c, part);
-    else
-        oc_block_new(c, CHAT_OTHER)->name = text_of(type);
-    if (e == ERR_OK && *first)
-        (*first)->cached = json_useful(json_get(part, "prompt_cache_breakpoint"));
-    return e;
+    return oc_read_part(c, part_types, part);
 }
 
 static enum err read_content(struct oc_reading *c, struct json content, const char *field)
 {
-    if (json_is(content, JSON_STRING)) {
-        if (json_str(content).len)
-            oc_block_new(c, CHAT_TEXT)->text = text_of(content);
-        return ERR_OK;
-    }
-    if (!json_is(content, JSON_ARRAY))
-        return FAULT_HERE(c, field, "It is a string or an array of parts.");
-    enum err e = ERR_OK;
-    c->part_at = 0;
-    for (struct json p = json_first(content); json_present(p) && e == ERR_OK;
-         p = json_next(content, p)) {
-        e = read_part(c, p);
-        c->part_at++;
-    }
-    c->part_at = OC_NO_PART;
-    return e;
+    if (json_is(content, JSON_STRING) || json_is(content, JSON_ARRAY))
+        return oc_read_content(c, content, read_part);
+    return FAULT_HERE(c, field, "It is a string or an array of parts.");
 }
 
 /* ---- items ---- */

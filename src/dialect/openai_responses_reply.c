@@ -13,12 +13,11 @@
  * in the order in which they began, each when it is done, or as it began when something else begins
  * before that. Elsewhere they have no form and are left out. Blocks are openai_chat_blocks.c's. */
 #include "dialect/openai_responses_internal.h"
+#include "dialect/reply_told.h"
 
 #include "base/span.h"
 
 #define ITEMS_MAX 1024 /* of one answer */
-
-enum reply_state { REPLY_IDLE, REPLY_STARTED, REPLY_ENDED };
 
 enum told_by { ANY, SUMMARY, TEXT };
 
@@ -38,13 +37,8 @@ struct item { /* of the answer, as far as it was told */
 };
 
 struct reply_reader {
-    struct arena *a;
-    struct arena scratch;
-    struct chat_sink sink;
-    struct oc_blocks blocks;
-    enum reply_state state;
+    struct reply_told told;
     bool passes;
-    struct chat_usage usage;
     enum chat_stop stop;
     struct item *items, *current;
     struct item *open;    /* the last of which a block began */
@@ -52,62 +46,39 @@ struct reply_reader {
     uint32_t item_count, made_ids;
 };
 
-static void reader_free(void *object)
-{
-    struct reply_reader *r = object;
-    oc_blocks_deinit(&r->blocks);
-    arena_deinit(&r->scratch);
-}
-
 struct reply_reader *or_reader_new(struct arena *a, const struct reader_options *o,
                                    struct chat_sink sink)
 {
     struct reply_reader *r = arena_new(a, struct reply_reader);
-    r->a = a;
-    r->sink = sink;
-    r->usage = CHAT_USAGE_UNKNOWN;
     r->passes = o && o->passes;
-    arena_init(&r->scratch, OC_SCRATCH_MAX);
-    oc_blocks_init(&r->blocks, a, o && !r->passes ? o->request : NULL, sink);
-    arena_on_free(a, reader_free, r);
+    reply_told_init(&r->told, a, o && !r->passes ? o->request : NULL, sink);
     return r;
-}
-
-static void tell(struct reply_reader *r, const struct chat_event *e)
-{
-    r->sink.event(r->sink.ctx, e);
 }
 
 /* ---- beginning and end ---- */
 
 static void tell_start(struct reply_reader *r, struct json response)
 {
-    if (r->state != REPLY_IDLE)
+    if (r->told.state != REPLY_IDLE)
         return;
-    r->state = REPLY_STARTED;
-    tell(r, &(struct chat_event){.type = CHAT_EV_START,
-                                 .id = text_of(json_get(response, "id")),
-                                 .model = text_of(json_get(response, "model")),
-                                 .usage = r->usage});
-}
-
-static int64_t count_of(struct json u, const char *path)
-{
-    int64_t n;
-    return json_i64(json_path(u, path), &n) == ERR_OK && n >= 0 ? n : -1;
+    r->told.state = REPLY_STARTED;
+    reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_START,
+                                              .id = text_of(json_get(response, "id")),
+                                              .model = text_of(json_get(response, "model")),
+                                              .usage = r->told.usage});
 }
 
 /* OpenAI's input tokens include what came from the cache; ours do not. */
 static void take_usage(struct reply_reader *r, struct json u)
 {
-    struct chat_usage *to = &r->usage;
-    int64_t input = count_of(u, "input_tokens");
+    struct chat_usage *to = &r->told.usage;
+    int64_t input = reply_count(u, "input_tokens");
     if (input < 0)
         return;
-    to->output = count_of(u, "output_tokens");
-    to->cache_read = count_of(u, "input_tokens_details.cached_tokens");
-    to->cache_write = count_of(u, "input_tokens_details.cache_write_tokens");
-    to->reasoning = count_of(u, "output_tokens_details.reasoning_tokens");
+    to->output = reply_count(u, "output_tokens");
+    to->cache_read = reply_count(u, "input_tokens_details.cached_tokens");
+    to->cache_write = reply_count(u, "input_tokens_details.cache_write_tokens");
+    to->reasoning = reply_count(u, "output_tokens_details.reasoning_tokens");
     to->input = input;
     if (to->cache_read > 0)
         to->input -= to->cache_read;
@@ -117,21 +88,13 @@ static void take_usage(struct reply_reader *r, struct json u)
         to->input = 0;
 }
 
-static void tell_usage(struct reply_reader *r)
-{
-    if (r->usage.input >= 0 || r->usage.output >= 0)
-        tell(r, &(struct chat_event){.type = CHAT_EV_USAGE, .usage = r->usage});
-}
-
 static enum chat_stop final_stop(const struct reply_reader *r)
 {
-    if (r->blocks.cut)
-        return CHAT_STOP_SEQUENCE;
     if (r->stop != CHAT_STOP_END_TURN)
         return r->stop;
-    if (r->blocks.any_call)
+    if (r->told.blocks.any_call)
         return CHAT_STOP_TOOL_USE;
-    return r->blocks.any_refusal ? CHAT_STOP_REFUSAL : CHAT_STOP_END_TURN;
+    return r->told.blocks.any_refusal ? CHAT_STOP_REFUSAL : CHAT_STOP_END_TURN;
 }
 
 static enum err tell_foreign(struct reply_reader *r, bool all);
@@ -140,16 +103,10 @@ static enum err tell_end(struct reply_reader *r)
 {
     enum err e = tell_foreign(r, true);
     if (e == ERR_OK)
-        e = oc_blocks_finish(&r->blocks);
+        e = oc_blocks_finish(&r->told.blocks);
     if (e != ERR_OK)
         return e;
-    tell_usage(r);
-    struct chat_event finish = {.type = CHAT_EV_FINISH, .stop = final_stop(r)};
-    if (finish.stop == CHAT_STOP_SEQUENCE)
-        finish.stop_sequence = text_from_plain(r->blocks.cut_at);
-    tell(r, &finish);
-    tell(r, &(struct chat_event){.type = CHAT_EV_END});
-    r->state = REPLY_ENDED;
+    reply_tell_end(&r->told, final_stop(r), (struct chat_text){0});
     return ERR_OK;
 }
 
@@ -175,7 +132,7 @@ static const char *type_of_code(struct span code)
 static void tell_error(struct reply_reader *r, struct json envelope)
 {
     struct chat_error error;
-    dialect_error_from_json(r->a, 0, envelope, &error);
+    dialect_error_from_json(r->told.a, 0, envelope, &error);
     const char *type = type_of_code(error.code);
     if (type) {
         error.type = span_from(type);
@@ -183,9 +140,7 @@ static void tell_error(struct reply_reader *r, struct json envelope)
     }
     if (error.message.len == 0)
         error.message = SPAN("The provider broke the answer off.");
-    tell_usage(r);
-    tell(r, &(struct chat_event){.type = CHAT_EV_ERROR, .error = &error});
-    r->state = REPLY_ENDED;
+    reply_tell_error(&r->told, &error);
 }
 
 /* ---- items ---- */
@@ -198,7 +153,7 @@ static struct item *item_at(struct reply_reader *r, int64_t index)
     while (found && found->index != index)
         found = found->next;
     if (!found && r->item_count < ITEMS_MAX) {
-        found = arena_new(r->a, struct item);
+        found = arena_new(r->told.a, struct item);
         found->index = index;
         found->next = r->items;
         r->items = found;
@@ -226,29 +181,31 @@ static enum err begin_block(struct reply_reader *r, struct item *i, enum chat_bl
 {
     i->type = type;
     r->open = i;
-    return oc_blocks_begin(&r->blocks, type, r->passes ? i->id : (struct chat_text){0}, r->passes);
+    return oc_blocks_begin(&r->told.blocks, type, r->passes ? i->id : (struct chat_text){0},
+                           r->passes);
 }
 
 static enum err begin_call(struct reply_reader *r, struct item *i, struct json item)
 {
     struct json id = json_get(item, "call_id"), name = json_get(item, "name");
-    if (r->blocks.cut)
+    if (r->told.blocks.cut)
         return ERR_OK;
     r->open = i;
-    i->call = oc_blocks_call(&r->blocks, i->index, json_str(id), json_str(name), false);
+    i->call = oc_blocks_call(&r->told.blocks, i->index, json_str(id), json_str(name), false);
     if (!i->call)
         return ERR_LIMIT;
     i->call->custom = json_str_is(json_get(item, "type"), "custom_tool_call");
     if (i->call->id.at.len == 0)
-        i->call->id = oc_make_call_id(r->a, oc_hash(OC_HASH_SEED, json_str(name)), r->made_ids++);
-    return oc_blocks_input(&r->blocks, i->call, (struct chat_text){0});
+        i->call->id =
+            oc_make_call_id(r->told.a, oc_hash(OC_HASH_SEED, json_str(name)), r->made_ids++);
+    return oc_blocks_input(&r->told.blocks, i->call, (struct chat_text){0});
 }
 
 static enum err end_blocks(struct reply_reader *r)
 {
-    enum err e = oc_blocks_end(&r->blocks);
+    enum err e = oc_blocks_end(&r->told.blocks);
     if (e == ERR_OK && r->passes)
-        tell(r, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
+        reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_ITEM_STOP});
     return e;
 }
 
@@ -258,7 +215,7 @@ static enum err tell_foreign(struct reply_reader *r, bool all)
     enum err e = ERR_OK;
     while (e == ERR_OK && r->foreign && (all || r->foreign->done)) {
         r->foreign->over = true;
-        r->blocks.end_raw = r->foreign->whole;
+        r->told.blocks.end_raw = r->foreign->whole;
         e = end_blocks(r);
         r->foreign = r->foreign->next_foreign;
         if (e == ERR_OK && r->foreign)
@@ -274,7 +231,7 @@ static enum err begin_foreign(struct reply_reader *r, struct item *i, struct jso
     if (i->foreign) /* announced twice */
         return ERR_OK;
     i->foreign = true;
-    i->whole = arena_copy(r->a, json_raw(item));
+    i->whole = arena_copy(r->told.a, json_raw(item));
     while (last && last->next_foreign)
         last = last->next_foreign;
     if (last) {
@@ -290,7 +247,7 @@ static enum err begin_item(struct reply_reader *r, struct item *i, struct json i
     struct json type = json_get(item, "type");
     bool message = json_str_is(type, "message"), reasoning = json_str_is(type, "reasoning");
     bool foreign = !message && !reasoning && !is_call(type);
-    i->id = text_raw(arena_copy(r->a, json_str(json_get(item, "id"))));
+    i->id = text_raw(arena_copy(r->told.a, json_str(json_get(item, "id"))));
     if (foreign)
         return r->passes ? begin_foreign(r, i, item) : ERR_OK;
     enum err e = tell_foreign(r, true);
@@ -310,8 +267,9 @@ static enum err begin_part(struct reply_reader *r, struct item *i, enum chat_blo
     bool first = i->opened && i->type == type;
     i->opened = false;
     enum err e = first ? ERR_OK : begin_block(r, i, type);
-    if (e == ERR_OK && r->passes && r->blocks.open && r->blocks.type == type)
-        tell(r, &(struct chat_event){.type = CHAT_EV_DELTA, .block_type = type, .part = true});
+    if (e == ERR_OK && r->passes && r->told.blocks.open && r->told.blocks.type == type)
+        reply_tell(&r->told,
+                   &(struct chat_event){.type = CHAT_EV_DELTA, .block_type = type, .part = true});
     return e;
 }
 
@@ -323,7 +281,7 @@ static enum err put_text(struct reply_reader *r, struct item *i, enum chat_block
     i->told = true;
     i->opened = false;
     r->open = i;
-    return oc_blocks_text(&r->blocks, type, text_of(text));
+    return oc_blocks_text(&r->told.blocks, type, text_of(text));
 }
 
 static enum err put_input(struct reply_reader *r, struct item *i, struct json piece)
@@ -331,7 +289,7 @@ static enum err put_input(struct reply_reader *r, struct item *i, struct json pi
     if (!i->call || json_str(piece).len == 0)
         return ERR_OK;
     i->told = true;
-    return oc_blocks_input(&r->blocks, i->call, text_of(piece));
+    return oc_blocks_input(&r->told.blocks, i->call, text_of(piece));
 }
 
 /* Of the two ways reasoning may be told the item's first one. */
@@ -378,7 +336,7 @@ static enum err end_foreign(struct reply_reader *r, struct item *i, struct json 
     if (i->over)
         return ERR_OK;
     i->done = true;
-    i->whole = i == r->foreign ? json_raw(item) : arena_copy(r->a, json_raw(item));
+    i->whole = i == r->foreign ? json_raw(item) : arena_copy(r->told.a, json_raw(item));
     return tell_foreign(r, false);
 }
 
@@ -435,8 +393,8 @@ static enum err read_response(struct reply_reader *r, struct json response)
 
 static enum err on_created(struct reply_reader *r, struct json event)
 {
-    if (r->state == REPLY_STARTED)
-        tell(r, &(struct chat_event){.type = CHAT_EV_PING});
+    if (r->told.state == REPLY_STARTED)
+        reply_tell(&r->told, &(struct chat_event){.type = CHAT_EV_PING});
     tell_start(r, json_get(event, "response"));
     return ERR_OK;
 }
@@ -491,7 +449,7 @@ static enum err on_part_added(struct reply_reader *r, struct json event)
 static enum err on_part_done(struct reply_reader *r, struct json event)
 {
     (void)event;
-    return r->passes ? oc_blocks_end(&r->blocks) : ERR_OK;
+    return r->passes ? oc_blocks_end(&r->told.blocks) : ERR_OK;
 }
 
 static enum err on_text(struct reply_reader *r, struct json event)
@@ -561,7 +519,7 @@ static enum err read_other(struct reply_reader *r, struct json event)
     struct item *i = r->current;
     if (!i || !i->foreign || i->over)
         return ERR_OK;
-    return oc_blocks_text(&r->blocks, CHAT_OTHER, text_of(json_get(event, "type")));
+    return oc_blocks_text(&r->told.blocks, CHAT_OTHER, text_of(json_get(event, "type")));
 }
 
 static enum err read_named(struct reply_reader *r, struct json event)
@@ -582,7 +540,7 @@ static enum err read_named(struct reply_reader *r, struct json event)
 static enum err read_data(struct reply_reader *r, struct span data)
 {
     struct json_doc doc;
-    if (json_parse(&r->scratch, data, &json_limits_default, &doc, NULL) != ERR_OK)
+    if (json_parse(&r->told.scratch, data, &json_limits_default, &doc, NULL) != ERR_OK)
         return ERR_SYNTAX;
     struct json event = json_root(&doc);
     if (!json_is(event, JSON_OBJECT))
@@ -596,33 +554,28 @@ static enum err read_data(struct reply_reader *r, struct span data)
 
 enum err or_read_event(struct reply_reader *r, const struct sse_event *e)
 {
-    if (r->state == REPLY_ENDED)
+    if (!reply_is_news(&r->told, e))
         return ERR_OK;
-    if (e->comment_only) {
-        if (r->state == REPLY_STARTED)
-            tell(r, &(struct chat_event){.type = CHAT_EV_PING});
-        return ERR_OK;
-    }
     struct span data = span_trim(e->data);
     if (data.len == 0)
         return ERR_OK;
     if (span_is(data, "[DONE]"))
         return ERR_SYNTAX; /* the mark without what it marks */
     enum err err = read_data(r, data);
-    arena_deinit(&r->scratch);
+    arena_deinit(&r->told.scratch);
     return err;
 }
 
 enum err or_read_eof(struct reply_reader *r)
 {
-    return r->state == REPLY_ENDED ? ERR_OK : ERR_EOF;
+    return r->told.state == REPLY_ENDED ? ERR_OK : ERR_EOF;
 }
 
 enum err or_read_whole(struct reply_reader *r, struct span body)
 {
     struct json_doc doc;
-    assert(r->state == REPLY_IDLE);
-    if (json_parse(&r->scratch, body, &json_limits_default, &doc, NULL) != ERR_OK)
+    assert(r->told.state == REPLY_IDLE);
+    if (json_parse(&r->told.scratch, body, &json_limits_default, &doc, NULL) != ERR_OK)
         return ERR_SYNTAX;
     struct json whole = json_root(&doc);
     bool answer = json_is(json_get(whole, "output"), JSON_ARRAY);

@@ -9,8 +9,6 @@
 
 #include "base/span.h"
 
-#define FAULT(c, param, ...) problem((c)->a, (c)->problem, ERR_INVALID, (param), __VA_ARGS__)
-
 /* ---- tools ---- */
 
 struct chat_text or_joined_name(struct arena *a, struct json space, struct json name)
@@ -236,20 +234,15 @@ static enum err read_reasoning(struct oc_reading *c, struct json v)
 static enum err read_format(struct oc_reading *c, struct json format)
 {
     struct chat_request *r = c->out;
-    struct json type = json_get(format, "type"), strict = json_get(format, "strict");
-    struct json schema = json_get(format, "schema");
+    struct json type = json_get(format, "type");
     if (json_str_is(type, "text")) {
         r->format = CHAT_FORMAT_TEXT;
     } else if (json_str_is(type, "json_object")) {
         r->format = CHAT_FORMAT_JSON;
     } else if (json_str_is(type, "json_schema")) {
-        if (!json_is(schema, JSON_OBJECT))
+        if (!json_is(json_get(format, "schema"), JSON_OBJECT))
             return FAULT(c, SPAN("text.format.schema"), "A schema is an object.");
-        r->format = CHAT_FORMAT_SCHEMA;
-        r->format_schema = json_raw(schema);
-        r->format_name = text_of(json_get(format, "name"));
-        if (json_useful(strict))
-            r->format_strict = json_true(strict) ? CHAT_YES : CHAT_NO;
+        oc_take_schema(r, format);
     } else {
         return FAULT(c, SPAN("text.format.type"), "It is text, json_object or json_schema.");
     }
@@ -309,6 +302,7 @@ enum err or_read_request(struct arena *a, const struct json_doc *doc, struct cha
 {
     struct oc_reading c;
     oc_reading_init(&c, a, out, out_problem);
+    c.list = "input";
     out->origin = "openai-responses";
     out->include_usage = true; /* every answer has it */
     struct json root = json_root(doc);

@@ -57,7 +57,8 @@ void engine_use(struct engine *e, usec now)
 
 static bool is_hopeless(enum engine_reason why)
 {
-    return why == ENGINE_MODEL_MISSING || why == ENGINE_NO_PROGRAM || why == ENGINE_BAD_FLAG;
+    return why == ENGINE_MODEL_MISSING || why == ENGINE_NO_PROGRAM || why == ENGINE_BAD_FLAG ||
+           why == ENGINE_CONTEXT;
 }
 
 static void failed(struct engine *e, usec now, enum engine_reason why, usec ready_for)
@@ -230,6 +231,8 @@ static const struct reason {
     [ENGINE_MODEL_BAD] = {"model_bad", "it could not load the model",
                           "check that the file is whole and that this version of the engine knows "
                           "its format"},
+    [ENGINE_CONTEXT] = {"context", "its model has not so long a context",
+                        "lower the target's context: to what its log names; then reload"},
     [ENGINE_NO_PROGRAM] =
         {"no_program", "its program could not be run",
          "install it, or name it by its whole path in the target's command:; then "
@@ -274,6 +277,7 @@ enum engine_reason engine_reason_of(struct span line)
         {SPAN_INIT("failed to open GGUF file"), ENGINE_MODEL_MISSING},
         {SPAN_INIT("HFValidationError: Repo id must be"), ENGINE_MODEL_MISSING}, /* vLLM 0.32 */
         {SPAN_INIT("LocalEntryNotFoundError: "), ENGINE_MODEL_MISSING},          /* the same */
+        {SPAN_INIT("greater than the derived max_model_len"), ENGINE_CONTEXT},   /* vLLM */
         {SPAN_INIT("failed to load model"), ENGINE_MODEL_BAD},
         {SPAN_INIT("error loading model"), ENGINE_MODEL_BAD},
         {SPAN_INIT("unrecognized arguments"), ENGINE_BAD_FLAG},

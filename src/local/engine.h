@@ -35,6 +35,7 @@ enum engine_reason {
     ENGINE_PORT_TAKEN,
     ENGINE_MODEL_MISSING,
     ENGINE_MODEL_BAD,
+    ENGINE_CONTEXT, /* the model has not so long a one */
     ENGINE_NO_PROGRAM,
     ENGINE_BAD_FLAG,
     ENGINE_REASONS

@@ -2,6 +2,7 @@
  * replaced where they stand, so that an order that means something (formats, from large to small)
  * stays as it is. */
 #include "local/facts.h"
+#include <ctype.h>
 #include "base/buf.h"
 #include "base/span.h"
 #include "local/facts_data.h"
@@ -539,4 +540,14 @@ const struct fact_price *facts_price(const struct facts *f, const char *provider
             (!provider || strcmp(f->prices[i].provider, provider) == 0))
             return &f->prices[i];
     return NULL;
+}
+
+bool fact_is_word(const char *s)
+{
+    if (!s || !*s)
+        return false;
+    for (; *s; s++)
+        if (!isalnum((unsigned char)*s) && *s != '_' && *s != '-')
+            return false;
+    return true;
 }

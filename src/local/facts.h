@@ -95,6 +95,8 @@ const struct fact_model *facts_model(const struct facts *f, struct span name, st
 /* As above, but only where it is certain which model is meant: no guess by parts of a name. */
 const struct fact_model *facts_model_exact(const struct facts *f, struct span name);
 /* "rtx 4090", "H100", "L4": the words of `name` in the accelerator's name, the shortest wins. */
+/* A parser of vLLM that needs no hands: a plain word, not "nano_v3 (plugin)". */
+bool fact_is_word(const char *s);
 const struct fact_gpu *facts_gpu(const struct facts *f, struct span name);
 /* By the name a driver gives ("NVIDIA A100-SXM4-80GB") and the memory it tells, GiB: most words in
  * common, the one with the model's number among them, memory within 15 %. */

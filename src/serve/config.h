@@ -38,13 +38,14 @@ struct config_target {
     uint32_t context; /* tokens its model has for prompt and answer; 0 = what is known of it */
     bool bearer;      /* the key goes as `Authorization: Bearer`, also where x-api-key is usual */
     bool plain_http;  /* allowed to be reached unencrypted on another machine */
-    enum engine_start start;    /* who starts it */
-    const char *const *command; /* how, NULL-terminated; NULL = as its kind is */
-    usec idle, load;            /* unloaded when unused for so long; time to become ready */
-    size_t memory;              /* 0 = no limit of ours */
-    bool port_open;             /* without a url of its own: a free port is chosen */
-    bool found;                 /* discovered, not configured */
-    int line;                   /* in the file; 0 = not from there */
+    enum engine_start start;                    /* who starts it */
+    const char *const *command;                 /* how, NULL-terminated; NULL = as its kind is */
+    const char *tool_parser, *reasoning_parser; /* of a vLLM that we start; NULL: not known */
+    usec idle, load; /* unloaded when unused for so long; time to become ready */
+    size_t memory;   /* 0 = no limit of ours */
+    bool port_open;  /* without a url of its own: a free port is chosen */
+    bool found;      /* discovered, not configured */
+    int line;        /* in the file; 0 = not from there */
 };
 /* The header that carries its key; NULL: Authorization: Bearer. (config_target.c) */
 const char *config_key_header(const struct config_target *t);

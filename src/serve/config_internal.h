@@ -172,6 +172,9 @@ void config_finish_routes(struct config_reader *r);
  * when it must be asked about. Reads only the built-in facts. */
 void config_check_use(struct config_reader *r, struct config_mark at,
                       const struct config_link *link);
+/* How the model of a vLLM that we start writes calls and thinking, as the built-in facts know it.
+ */
+void config_know_model(struct config_reader *r, struct config_target *t);
 /* config_check.c: listeners, TLS, deadlines, breaker. */
 void config_check(struct config_reader *r);
 /* Would requests to that host and port come back to this gateway? */

@@ -263,6 +263,7 @@ static void finish_engine(struct at *a)
     if (a->r->s->untrusted)
         complain_engine(a, "start", a->r->s->untrusted,
                         "others may write this file, so nothing is started from it");
+    config_know_model(a->r, t);
 }
 
 void config_finish_targets(struct config_reader *r)

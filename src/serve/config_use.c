@@ -1,4 +1,6 @@
-/* A declared use against the licences of the models that are run here. Models behind a provider's
+/* What the built-in facts know of models that are run here.
+ *
+ * A declared use is held against their licences. Models behind a provider's
  * API are the provider's to license; behind an openai-compatible URL it may be either, so that on
  * another machine it is only a warning. */
 #include "local/licence.h"
@@ -65,4 +67,15 @@ void config_check_use(struct config_reader *r, struct config_mark at,
     licence_judge(licence_of(f, m, &known), &use, r->arena, &v);
     if (v.verdict >= RULING_ASK && v.reason_count)
         tell(r, at, m, &v, v.verdict == RULING_ASK || !sure);
+}
+
+void config_know_model(struct config_reader *r, struct config_target *t)
+{
+    if (t->start == ENGINE_NEVER || t->kind != TARGET_VLLM || t->command || !t->model)
+        return;
+    const struct fact_model *m = facts_model_exact(facts_of(r), span_from(t->model));
+    if (m && fact_is_word(m->tool_parser))
+        t->tool_parser = m->tool_parser;
+    if (m && fact_is_word(m->reasoning_parser))
+        t->reasoning_parser = m->reasoning_parser;
 }

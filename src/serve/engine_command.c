@@ -5,7 +5,7 @@
 
 #include "base/span.h"
 
-#define WORDS_MAX 80 /* our own at most 9, the user's at most CONFIG_LIST_MAX */
+#define WORDS_MAX 80 /* our own at most 14, the user's at most CONFIG_LIST_MAX */
 static_assert(WORDS_MAX > CONFIG_LIST_MAX, "room for every word and the end");
 
 /* Names only of what engines need to find files, libraries and devices. */
@@ -137,6 +137,15 @@ static void add_vllm(struct words *w, const struct config_target *t)
     if (t->context > 0) {
         add(w, "--max-model-len");
         add(w, number(w->arena, t->context));
+    }
+    if (t->tool_parser) { /* without them it answers 400 to every request with tools */
+        add(w, "--enable-auto-tool-choice");
+        add(w, "--tool-call-parser");
+        add(w, t->tool_parser);
+    }
+    if (t->reasoning_parser) {
+        add(w, "--reasoning-parser");
+        add(w, t->reasoning_parser);
     }
 }
 

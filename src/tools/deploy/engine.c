@@ -203,17 +203,6 @@ static void vllm_split(struct deploy *d)
         flag(d, "--distributed-executor-backend", "ray", "Ray starts the ranks on every host");
 }
 
-/* Parser names are plain words; anything else ("nano_v3 (plugin)") needs hands. */
-static bool plain(const char *s)
-{
-    if (!s || !*s)
-        return false;
-    for (; *s; s++)
-        if (!isalnum((unsigned char)*s) && *s != '_' && *s != '-')
-            return false;
-    return true;
-}
-
 /* Mistral's own repositories hold Mistral's format, which vLLM takes by itself and which knows no
  * template; others' (quantized ones) have to be read as Transformers'. */
 static void vllm_jinja(struct deploy *d, const char *name, bool hf_mode)
@@ -247,12 +236,12 @@ static void vllm_template(struct deploy *d)
 static void vllm_tools(struct deploy *d)
 {
     const struct fact_model *m = d->plan.d.model;
-    if (plain(m->tool_parser)) {
+    if (fact_is_word(m->tool_parser)) {
         flag(d, "--enable-auto-tool-choice", NULL, "without it tool calls are refused");
         flag(d, "--tool-call-parser", m->tool_parser, "how this model writes tool calls");
         vllm_template(d);
     }
-    if (plain(m->reasoning_parser))
+    if (fact_is_word(m->reasoning_parser))
         flag(d, "--reasoning-parser", m->reasoning_parser, "how this model marks its thinking");
 }
 

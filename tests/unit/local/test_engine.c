@@ -246,6 +246,9 @@ static void reasons_are_read_from_what_engines_say(void **state)
         {"huggingface_hub.errors.LocalEntryNotFoundError: Cannot find an appropriate cached "
          "snapshot",
          ENGINE_MODEL_MISSING},
+        {"ValueError: User-specified max_model_len (99999) is greater than the derived "
+         "max_model_len (max_position_embeddings=4096)",
+         ENGINE_CONTEXT},
         {"main: model loaded", ENGINE_FINE},
         {"", ENGINE_FINE},
     };
