@@ -153,6 +153,7 @@ struct account { /* of one protocol and tier */
     size_t whole, stream, wordless, error, answer_left_out;
     size_t carried[OTHERS], refused[OTHERS];   /* requests, by upstream */
     size_t answered[OTHERS], left_out[OTHERS]; /* answers, by door */
+    size_t told[OTHERS];                       /* errors, by door */
 };
 
 struct run {
@@ -315,14 +316,19 @@ static bool upstream_reads(struct run *r)
     return true;
 }
 
+/* What the caller is to be told, read without the dialect. */
+static struct span message_of(struct run *r, struct span body)
+{
+    struct json root = parsed(r, body);
+    struct span nested = json_str_decode(json_path(root, "error.message"), r->a);
+    return nested.len ? nested : json_str_decode(json_get(root, "message"), r->a); /* Bedrock */
+}
+
 static void take_error(struct run *r)
 {
     struct chat_error error = {0};
+    struct span message = message_of(r, r->item->response);
     r->p->upstream->read_error(r->a, r->item->status, r->item->response, &error);
-    struct span message =
-        json_str_decode(json_path(parsed(r, r->item->response), "error.message"), r->a);
-    if (message.len == 0) /* Bedrock */
-        message = json_str_decode(json_get(parsed(r, r->item->response), "message"), r->a);
     if (message.len == 0 || error.status != r->item->status ||
         span_search(error.message, message) < 0)
         fault(r, "the error is not read:", r->item->response);
@@ -388,15 +394,34 @@ static void carry_back(struct run *r, size_t to)
     }
 }
 
+static void carry_error(struct run *r, size_t to)
+{
+    struct chat_error error = {0};
+    struct buf body;
+    buf_init(&body, STREAM_MAX);
+    r->p->upstream->read_error(r->a, r->item->status, r->item->response, &error);
+    enum err e = others[to].dialect->write_error(&body, NULL, &error);
+    struct span told = message_of(r, arena_copy(r->a, buf_span(&body)));
+    struct span message = message_of(r, r->item->response);
+    buf_deinit(&body);
+    if (e != ERR_OK || message.len == 0 || span_search(told, message) < 0)
+        fault(r, "the error does not go across to", span_from(others[to].name));
+    else
+        r->account->told[to]++;
+}
+
 static void take_across(struct run *r)
 {
     for (size_t i = 0; i < OTHERS; i++) {
         if (r->item->request.len > 0 && !r->p->no_door && !r->p->request_stays &&
             others[i].dialect != r->p->door)
             carry(r, i);
-        if (r->item->status == 200 && !r->p->answer_stays && others[i].door &&
-            others[i].dialect != r->p->upstream)
+        if (r->p->answer_stays || !others[i].door || others[i].dialect == r->p->upstream)
+            continue;
+        if (r->item->status == 200)
             carry_back(r, i);
+        else
+            carry_error(r, i);
     }
 }
 
@@ -434,6 +459,21 @@ static void tell_cell(size_t done, size_t not_done)
     print_message(" %9s", cell);
 }
 
+/* not_done may be NULL: none. */
+static void tell_row(size_t p, size_t tier, const char *what, const size_t *done,
+                     const size_t *not_done)
+{
+    size_t sum = 0;
+    for (size_t k = 0; k < OTHERS; k++)
+        sum += done[k] + (not_done ? not_done[k] : 0);
+    if (sum == 0)
+        return;
+    print_message("# %-22s %c", protocols[p].name, tier ? 'B' : 'A');
+    for (size_t k = 0; k < OTHERS; k++)
+        tell_cell(done[k], not_done ? not_done[k] : 0);
+    print_message("  %s\n", what);
+}
+
 static void tell_across(const struct accounts *all)
 {
     print_message("# %-24s", "across (left out)");
@@ -441,19 +481,11 @@ static void tell_across(const struct accounts *all)
         print_message(" %9s", others[k].name);
     print_message("\n");
     for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
-        for (size_t row = 0; row < 2 * TIERS; row++) {
-            const struct account *n = &all->of[i][row / 2];
-            const size_t *done = row % 2 ? n->answered : n->carried;
-            const size_t *not_done = row % 2 ? n->left_out : n->refused;
-            size_t sum = 0;
-            for (size_t k = 0; k < OTHERS; k++)
-                sum += done[k] + not_done[k];
-            if (sum == 0)
-                continue;
-            print_message("# %-22s %c", protocols[i].name, row / 2 ? 'B' : 'A');
-            for (size_t k = 0; k < OTHERS; k++)
-                tell_cell(done[k], not_done[k]);
-            print_message(row % 2 ? "  answers\n" : "  requests\n");
+        for (size_t t = 0; t < TIERS; t++) {
+            const struct account *n = &all->of[i][t];
+            tell_row(i, t, "requests", n->carried, n->refused);
+            tell_row(i, t, "answers", n->answered, n->left_out);
+            tell_row(i, t, "errors", n->told, NULL);
         }
 }
 
