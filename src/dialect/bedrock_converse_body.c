@@ -6,11 +6,6 @@
 
 #include "base/span.h"
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 /* ---- inferenceConfig ---- */
 
 /* Converse takes 0 to 1, OpenAI's clients give up to 2. */
@@ -22,7 +17,7 @@ static void put_temperature(struct oc_writing *c)
         return;
     bool high = span_double(given, &d) == ERR_OK && d > 1.0;
     if (high)
-        lossy(c, LOSSY_SAMPLING);
+        oc_lossy(c, LOSSY_SAMPLING);
     jw_key(&c->w, "temperature");
     jw_raw(&c->w, high ? SPAN("1") : given);
 }
@@ -68,7 +63,7 @@ static void put_additional(struct oc_writing *c)
     enum effort effort;
     bool thinks = oc_fit_effort(c, &effort), top_k = c->r->top_k.len && c->cap->top_k;
     if (c->r->top_k.len && !top_k)
-        lossy(c, LOSSY_TOP_K);
+        oc_lossy(c, LOSSY_TOP_K);
     if (!thinks && !top_k)
         return;
     jw_key(&c->w, "additionalModelRequestFields");
@@ -113,11 +108,11 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
     struct oc_function f;
     if (t->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     if (!oc_function_of(c, t, &f))
         return oc_refuse_tool(c, t);
     if (f.strict == CHAT_YES)
-        lossy(c, LOSSY_STRICT);
+        oc_lossy(c, LOSSY_STRICT);
     put_spec(c, f.name, f.description, f.schema);
     return ERR_OK;
 }
@@ -154,7 +149,7 @@ static bool leaves_tools_out(struct oc_writing *c, enum chat_tool_choice choice)
         return false;
     if (!has_tool_blocks(c->r))
         return true;
-    lossy(c, LOSSY_TOOL_CHOICE);
+    oc_lossy(c, LOSSY_TOOL_CHOICE);
     return false;
 }
 
@@ -181,7 +176,7 @@ static const struct chat_tool *first_tool(struct oc_writing *c)
     const struct chat_tool *first = NULL;
     for (const struct chat_tool *t = c->r->tools; t; t = t->next) {
         if (t->server)
-            lossy(c, LOSSY_SERVER_TOOL);
+            oc_lossy(c, LOSSY_SERVER_TOOL);
         else if (!first)
             first = t;
     }
@@ -210,7 +205,7 @@ static enum err put_tools(struct oc_writing *c)
         put_choice(c, choice);
     jw_object_end(&c->w);
     if (first && c->r->parallel_tools == CHAT_NO)
-        lossy(c, LOSSY_PARALLEL_TOOLS);
+        oc_lossy(c, LOSSY_PARALLEL_TOOLS);
     return e;
 }
 
@@ -222,7 +217,7 @@ static void put_format(struct oc_writing *c)
     const struct chat_request *r = c->r;
     struct json_out *w = &c->w;
     if (r->format == CHAT_FORMAT_JSON || (r->format == CHAT_FORMAT_SCHEMA && !c->cap->json_schema))
-        lossy(c, LOSSY_FORMAT);
+        oc_lossy(c, LOSSY_FORMAT);
     if (r->format != CHAT_FORMAT_SCHEMA || !c->cap->json_schema)
         return;
     jw_key(w, "outputConfig");
@@ -249,11 +244,11 @@ static void note_extras(struct oc_writing *c)
 {
     for (const struct chat_extra *x = c->r->extras; x; x = x->next)
         if (extra_lossy(x))
-            lossy(c, extra_lossy(x));
+            oc_lossy(c, extra_lossy(x));
     if (c->r->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     if (!chat_text_empty(c->r->user_id))
-        lossy(c, LOSSY_USER_ID);
+        oc_lossy(c, LOSSY_USER_ID);
 }
 
 enum err bc_write_request(struct arena *a, const struct chat_request *r,
@@ -263,12 +258,11 @@ enum err bc_write_request(struct arena *a, const struct chat_request *r,
     struct oc_writing c = {.a = a, .r = r, .cap = cap, .out = out, .problem = out_problem};
     (void)model; /* both in the path */
     (void)stream;
-    if (r->choices > 1)
-        return oc_refuse(&c, "n", "Several choices (n) cannot be carried to another provider.");
     c.schema_in_system = r->format == CHAT_FORMAT_SCHEMA && !cap->json_schema;
-    json_out_pieces(&c.w, &out->body);
-    jw_object(&c.w);
-    enum err e = bc_write_messages(&c);
+    enum err e = oc_body_begin(&c);
+    if (e != ERR_OK)
+        return e;
+    e = bc_write_messages(&c);
     put_inference(&c);
     if (e == ERR_OK)
         e = put_tools(&c);
@@ -277,7 +271,5 @@ enum err bc_write_request(struct arena *a, const struct chat_request *r,
     put_format(&c);
     put_additional(&c);
     note_extras(&c);
-    jw_object_end(&c.w);
-    assert(!c.w.failed);
-    return arena_over(a) ? ERR_LIMIT : ERR_OK;
+    return oc_body_end(&c);
 }

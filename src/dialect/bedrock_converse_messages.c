@@ -16,11 +16,6 @@ struct turn { /* of the user, while it is written */
     uint32_t documents;
 };
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 /* ---- blocks ---- */
 
 static void text_begin(struct oc_writing *c)
@@ -161,7 +156,7 @@ static enum err put_medium(struct turn *t, const struct chat_block *b)
     } else if (oc_moves_out(b)) {
         return put_unfit(t, b);
     } else if (b->type != CHAT_TEXT) {
-        lossy(t->c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
+        oc_lossy(t->c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
     }
     return e;
 }
@@ -211,7 +206,7 @@ static void put_result(struct turn *turn, const struct chat_block *result)
     jw_key(&c->w, "content");
     jw_array(&c->w);
     if (result->is_error && !tells) {
-        lossy(c, LOSSY_TOOL_ERROR);
+        oc_lossy(c, LOSSY_TOOL_ERROR);
         put_words(c, "Error:");
         inside.any = true;
     }
@@ -219,7 +214,7 @@ static void put_result(struct turn *turn, const struct chat_block *result)
         if (stays_inside(c, k))
             put_result_block(&inside, k);
         else if (k->type == CHAT_OTHER)
-            lossy(c, LOSSY_OTHER);
+            oc_lossy(c, LOSSY_OTHER);
     }
     if (!inside.any)
         put_words(c, "(no output)");
@@ -241,7 +236,7 @@ static enum err put_moved(struct turn *t, const struct chat_block *result)
         if (stays_inside(t->c, k) || !oc_moves_out(k))
             continue;
         if (k->type == CHAT_IMAGE)
-            lossy(t->c, LOSSY_TOOL_RESULT_IMAGE);
+            oc_lossy(t->c, LOSSY_TOOL_RESULT_IMAGE);
         e = put_medium(t, k);
     }
     return e;
@@ -292,7 +287,7 @@ static enum err put_user(struct oc_writing *c, struct oc_run run)
     EACH_BLOCK(run, m, b)
     {
         if (m->role == CHAT_SYSTEM) /* one in the middle */
-            lossy(c, LOSSY_SYSTEM_ORDER);
+            oc_lossy(c, LOSSY_SYSTEM_ORDER);
         if (b->type == CHAT_TEXT)
             put_user_text(&t, b, m->role == CHAT_SYSTEM);
         else if (b->type != CHAT_TOOL_RESULT && e == ERR_OK)
@@ -415,7 +410,7 @@ static const struct chat_message *put_system(struct oc_writing *c)
         for (const struct chat_block *b = m->blocks; b; b = b->next) {
             oc_note_losses(c, b);
             if (b->type != CHAT_TEXT)
-                lossy(c, LOSSY_OTHER);
+                oc_lossy(c, LOSSY_OTHER);
             if (!oc_system_text(b, b == c->r->messages->blocks) || text_blank(b->text))
                 continue;
             system_begin(c, &any);
@@ -452,7 +447,7 @@ static enum err put_run(struct oc_writing *c, struct oc_run run, bool first)
     if (run.first->role != CHAT_ASSISTANT)
         return put_user(c, run);
     if (first) {
-        lossy(c, LOSSY_FIRST_TURN);
+        oc_lossy(c, LOSSY_FIRST_TURN);
         put_own_turn(c, "(The assistant opens this conversation.)");
     }
     c->last_calls = run.first;
@@ -478,7 +473,7 @@ enum err bc_write_messages(struct oc_writing *c)
         m = run.end;
     }
     if (c->prefilled && !c->cap->prefill) {
-        lossy(c, LOSSY_PREFILL);
+        oc_lossy(c, LOSSY_PREFILL);
         put_own_turn(c, DIALECT_GO_ON);
     }
     jw_array_end(&c->w);

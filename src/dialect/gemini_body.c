@@ -7,11 +7,6 @@
 
 #include "base/span.h"
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 /* ---- tools ---- */
 
 static void put_declaration(struct oc_writing *c, const struct oc_function *f)
@@ -30,7 +25,7 @@ static void put_declaration(struct oc_writing *c, const struct oc_function *f)
     }
     jw_object_end(w);
     if (f->strict == CHAT_YES)
-        lossy(c, LOSSY_STRICT);
+        oc_lossy(c, LOSSY_STRICT);
 }
 
 static enum err put_declarations(struct oc_writing *c)
@@ -39,9 +34,9 @@ static enum err put_declarations(struct oc_writing *c)
     for (const struct chat_tool *t = c->r->tools; t; t = t->next) {
         struct oc_function f;
         if (t->cached)
-            lossy(c, LOSSY_CACHE_CONTROL);
+            oc_lossy(c, LOSSY_CACHE_CONTROL);
         if (t->server)
-            lossy(c, LOSSY_SERVER_TOOL);
+            oc_lossy(c, LOSSY_SERVER_TOOL);
         else if (oc_function_of(c, t, &f))
             put_declaration(c, &f);
         else
@@ -91,7 +86,7 @@ static enum err put_tools(struct oc_writing *c)
 {
     if (!has_functions(c->r)) {
         if (c->r->tools)
-            lossy(c, LOSSY_SERVER_TOOL);
+            oc_lossy(c, LOSSY_SERVER_TOOL);
         return ERR_OK;
     }
     jw_key(&c->w, "tools");
@@ -105,7 +100,7 @@ static enum err put_tools(struct oc_writing *c)
     jw_array_end(&c->w);
     put_tool_config(c);
     if (c->r->parallel_tools == CHAT_NO)
-        lossy(c, LOSSY_PARALLEL_TOOLS);
+        oc_lossy(c, LOSSY_PARALLEL_TOOLS);
     return ERR_OK;
 }
 
@@ -137,7 +132,7 @@ static void put_thinking(struct oc_writing *c)
     if (e.off && !levels && !c->cap->thinking_budget)
         return; /* it does not think */
     if ((!levels && !c->cap->thinking_budget) || (e.off && !can_stop)) {
-        lossy(c, LOSSY_EFFORT);
+        oc_lossy(c, LOSSY_EFFORT);
         if (!levels)
             return;
     }
@@ -146,13 +141,13 @@ static void put_thinking(struct oc_writing *c)
     if (levels) {
         enum effort fits = effort_fit(c->cap->efforts, e.wanted);
         if (fits != e.wanted || (c->r->thinking == CHAT_THINKING_BUDGET && !e.spoken))
-            lossy(c, LOSSY_EFFORT);
+            oc_lossy(c, LOSSY_EFFORT);
         jw_key(w, "thinkingLevel");
         jw_cstr(w, effort_name(fits));
     } else {
         int64_t budget = budget_of(c, &e);
         if ((e.spoken && !e.off) || (budget > 0 && budget != c->r->thinking_budget))
-            lossy(c, LOSSY_EFFORT);
+            oc_lossy(c, LOSSY_EFFORT);
         jw_key(w, "thinkingBudget");
         jw_i64(w, budget);
     }
@@ -169,7 +164,7 @@ static void put_format(struct oc_writing *c)
     if (!schema && c->r->format != CHAT_FORMAT_JSON)
         return;
     if (has_functions(c->r) && !c->cap->json_with_tools) { /* schema_in_system */
-        lossy(c, LOSSY_FORMAT);
+        oc_lossy(c, LOSSY_FORMAT);
         return;
     }
     jw_key(&c->w, "responseMimeType");
@@ -216,12 +211,12 @@ static void note_the_rest(struct oc_writing *c)
     for (const struct chat_extra *x = c->r->extras; x; x = x->next) {
         const char *loss = extra_lossy(x);
         if (loss && !is_seed(c, x))
-            lossy(c, loss);
+            oc_lossy(c, loss);
     }
     if (!chat_text_empty(c->r->user_id))
-        lossy(c, LOSSY_USER_ID);
+        oc_lossy(c, LOSSY_USER_ID);
     if (c->r->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
 }
 
 enum err gemini_write_request(struct arena *a, const struct chat_request *r,
@@ -230,20 +225,17 @@ enum err gemini_write_request(struct arena *a, const struct chat_request *r,
 {
     struct oc_writing c = {.a = a, .r = r, .cap = cap, .out = out, .problem = out_problem};
     (void)model, (void)stream; /* of the path */
-    if (r->choices > 1)
-        return oc_refuse(&c, "n", "Several choices (n) cannot be carried to another provider.");
     c.schema_in_system =
         r->format == CHAT_FORMAT_SCHEMA && has_functions(r) && !cap->json_with_tools;
-    json_out_pieces(&c.w, &out->body);
-    jw_object(&c.w);
-    enum err e = gemini_write_contents(&c);
+    enum err e = oc_body_begin(&c);
+    if (e != ERR_OK)
+        return e;
+    e = gemini_write_contents(&c);
     if (e == ERR_OK)
         e = put_tools(&c);
     if (e != ERR_OK)
         return e;
     put_config(&c);
     note_the_rest(&c);
-    jw_object_end(&c.w);
-    assert(!c.w.failed);
-    return arena_over(a) ? ERR_LIMIT : ERR_OK;
+    return oc_body_end(&c);
 }

@@ -13,11 +13,6 @@
 
 static const char first_turn[] = "(The assistant opens this conversation.)";
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 static void content_begin(struct oc_writing *c, const char *role)
 {
     jw_object(&c->w);
@@ -107,7 +102,7 @@ static enum err put_user_block(struct oc_writing *c, const struct chat_block *b,
     if (b->type == CHAT_TEXT && !chat_text_empty(b->text)) {
         text_begin(c);
         if (folded) {
-            lossy(c, LOSSY_SYSTEM_ORDER);
+            oc_lossy(c, LOSSY_SYSTEM_ORDER);
             jw_part(&c->w, SPAN("[System message] "));
         }
         jw_text_part(&c->w, b->text);
@@ -122,7 +117,7 @@ static enum err put_user_block(struct oc_writing *c, const struct chat_block *b,
     } else if (oc_moves_out(b)) {
         e = put_media(c, b, newest);
     } else if (b->type != CHAT_TEXT) {
-        lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
+        oc_lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
     }
     return e;
 }
@@ -164,7 +159,7 @@ static enum err put_moved(struct oc_writing *c, const struct chat_block *result,
         }
         named = true;
         if (k->type == CHAT_IMAGE)
-            lossy(c, LOSSY_TOOL_RESULT_IMAGE);
+            oc_lossy(c, LOSSY_TOOL_RESULT_IMAGE);
         e = put_media(c, k, newest);
     }
     return e;
@@ -241,7 +236,7 @@ static void put_call(struct oc_writing *c, const struct chat_block *b, struct ch
     struct json_out *w = &c->w;
     if (first && chat_text_empty(*signature) && c->cap->signed_calls) {
         *signature = text_from_plain(SPAN(GEMINI_UNSIGNED));
-        lossy(c, LOSSY_THINKING);
+        oc_lossy(c, LOSSY_THINKING);
     }
     jw_object(w);
     jw_key(w, "functionCall");
@@ -316,7 +311,7 @@ static void put_go_on(struct oc_writing *c)
 {
     if (!c->prefilled)
         return;
-    lossy(c, LOSSY_PREFILL);
+    oc_lossy(c, LOSSY_PREFILL);
     content_begin(c, "user");
     put_plain_text(c, DIALECT_GO_ON);
     content_end(c);
@@ -351,7 +346,7 @@ enum err gemini_write_contents(struct oc_writing *c)
     jw_key(&c->w, "contents");
     jw_array(&c->w);
     if (!m || m->role == CHAT_ASSISTANT) {
-        lossy(c, LOSSY_FIRST_TURN);
+        oc_lossy(c, LOSSY_FIRST_TURN);
         content_begin(c, "user");
         put_plain_text(c, first_turn);
         content_end(c);

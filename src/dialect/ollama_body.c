@@ -8,11 +8,6 @@
 
 #include "base/span.h"
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 static void message_begin(struct oc_writing *c, const char *role)
 {
     jw_object(&c->w);
@@ -98,7 +93,7 @@ static enum err put_said(struct oc_writing *c, const struct chat_block *b, bool 
     } else if (oc_moves_out(b)) {
         e = put_medium(c, b, newest, any);
     } else if (b->type != CHAT_TEXT) {
-        lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
+        oc_lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
     }
     return e;
 }
@@ -118,7 +113,7 @@ static enum err put_moved(struct oc_writing *c, const struct chat_block *result,
         }
         named = true;
         if (k->type == CHAT_IMAGE)
-            lossy(c, LOSSY_TOOL_RESULT_IMAGE);
+            oc_lossy(c, LOSSY_TOOL_RESULT_IMAGE);
         e = put_medium(c, k, newest, any);
     }
     return e;
@@ -264,7 +259,7 @@ static enum err put_run(struct oc_writing *c, struct oc_run run, bool leading)
         return ERR_OK;
     }
     if (run.first->role == CHAT_SYSTEM)
-        lossy(c, LOSSY_SYSTEM_ORDER);
+        oc_lossy(c, LOSSY_SYSTEM_ORDER);
     return put_user(c, run);
 }
 
@@ -281,7 +276,7 @@ static enum err put_messages(struct oc_writing *c)
         m = run.end;
     }
     if (c->prefilled && !c->cap->prefill) {
-        lossy(c, LOSSY_PREFILL);
+        oc_lossy(c, LOSSY_PREFILL);
         message_begin(c, "user");
         jw_cstr(&c->w, DIALECT_GO_ON);
         jw_object_end(&c->w);
@@ -297,11 +292,11 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
     struct json_out *w = &c->w;
     struct oc_function f;
     if (t->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     if (!oc_function_of(c, t, &f))
         return oc_refuse_tool(c, t);
     if (f.strict == CHAT_YES)
-        lossy(c, LOSSY_STRICT);
+        oc_lossy(c, LOSSY_STRICT);
     jw_object(w);
     jw_key(w, "type");
     jw_cstr(w, "function");
@@ -326,7 +321,7 @@ static enum err put_tools(struct oc_writing *c)
     enum err e = ERR_OK;
     for (const struct chat_tool *t = c->r->tools; t && e == ERR_OK; t = t->next) {
         if (t->server) {
-            lossy(c, LOSSY_SERVER_TOOL);
+            oc_lossy(c, LOSSY_SERVER_TOOL);
             continue;
         }
         if (choice == CHAT_CHOICE_NONE)
@@ -342,9 +337,9 @@ static enum err put_tools(struct oc_writing *c)
         return e;
     jw_array_end(&c->w);
     if (choice == CHAT_CHOICE_ANY || choice == CHAT_CHOICE_NAMED)
-        lossy(c, LOSSY_TOOL_CHOICE);
+        oc_lossy(c, LOSSY_TOOL_CHOICE);
     if (c->r->parallel_tools == CHAT_NO)
-        lossy(c, LOSSY_PARALLEL_TOOLS);
+        oc_lossy(c, LOSSY_PARALLEL_TOOLS);
     return ERR_OK;
 }
 
@@ -375,7 +370,7 @@ static void put_options(struct oc_writing *c)
             jw_key_raw(&c->w, x->name);
             jw_raw(&c->w, x->value);
         } else if (loss) {
-            lossy(c, loss);
+            oc_lossy(c, loss);
         }
     }
     jw_object_end(&c->w);
@@ -393,7 +388,7 @@ static void put_think(struct oc_writing *c)
         jw_key(&c->w, "think");
         jw_cstr(&c->w, effort_name(fits));
     } else if (asked.spoken || c->r->thinking == CHAT_THINKING_BUDGET) {
-        lossy(c, LOSSY_EFFORT);
+        oc_lossy(c, LOSSY_EFFORT);
     }
 }
 
@@ -427,13 +422,12 @@ enum err ol_write_request(struct arena *a, const struct chat_request *r,
     struct oc_writing c = {.a = a, .r = r, .cap = &own, .out = out, .problem = out_problem};
     own.top_k = true;
     own.stop_max = 0;
-    if (r->choices > 1)
-        return oc_refuse(&c, "n", "Several choices (n) cannot be carried to another provider.");
-    json_out_pieces(&c.w, &out->body);
-    jw_object(&c.w);
+    enum err e = oc_body_begin(&c);
+    if (e != ERR_OK)
+        return e;
     jw_key(&c.w, "model");
     jw_str_raw(&c.w, model);
-    enum err e = put_messages(&c);
+    e = put_messages(&c);
     if (e == ERR_OK)
         e = put_tools(&c);
     if (e != ERR_OK)
@@ -443,10 +437,8 @@ enum err ol_write_request(struct arena *a, const struct chat_request *r,
     put_format(&c);
     put_switches(&c, stream);
     if (r->cached)
-        lossy(&c, LOSSY_CACHE_CONTROL);
+        oc_lossy(&c, LOSSY_CACHE_CONTROL);
     if (!chat_text_empty(r->user_id))
-        lossy(&c, LOSSY_USER_ID);
-    jw_object_end(&c.w);
-    assert(!c.w.failed);
-    return arena_over(a) ? ERR_LIMIT : ERR_OK;
+        oc_lossy(&c, LOSSY_USER_ID);
+    return oc_body_end(&c);
 }

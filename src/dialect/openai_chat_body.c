@@ -12,14 +12,14 @@
 #define STRICT_PROPERTIES_MAX 512 /* of one object; each is looked for among the required */
 #define USER_ID_MAX 64            /* OpenAI's limit of safety_identifier */
 
+void oc_lossy(struct oc_writing *c, const char *name)
+{
+    lossy_add(&c->out->lossy, name);
+}
+
 enum err oc_refuse(struct oc_writing *c, const char *param, const char *text)
 {
     return problem(c->a, c->problem, ERR_UNSUPPORTED, span_from(param), "%s", text);
-}
-
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
 }
 
 /* ---- JSON Schema, looked at, never rewritten ---- */
@@ -159,7 +159,7 @@ bool oc_function_of(struct oc_writing *c, const struct chat_tool *t, struct oc_f
         out->description = free_text_description(c->a, t);
         out->schema = SPAN(FREE_TEXT_SCHEMA);
         if (!chat_text_empty(t->grammar))
-            lossy(c, LOSSY_STRICT); /* nothing holds the model to it */
+            oc_lossy(c, LOSSY_STRICT); /* nothing holds the model to it */
         return true;
     }
     if (!typed)
@@ -184,7 +184,7 @@ void oc_put_tool_name(struct oc_writing *c, struct chat_text name)
 {
     struct chat_text fits = oc_tool_name(c->a, name, c->cap->tool_name_max);
     if (fits.at.len != name.at.len)
-        lossy(c, LOSSY_TOOL_NAME);
+        oc_lossy(c, LOSSY_TOOL_NAME);
     jw_text(&c->w, fits);
 }
 
@@ -226,7 +226,7 @@ static void put_function(struct oc_writing *c, const struct oc_function *f)
         jw_key(w, "strict");
         jw_bool(w, true);
     } else if (f->strict == CHAT_YES) {
-        lossy(c, LOSSY_STRICT);
+        oc_lossy(c, LOSSY_STRICT);
     }
     jw_object_end(w);
     jw_object_end(w);
@@ -261,7 +261,7 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
     struct oc_function f;
     if (t->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     if (oc_stays_free_text(c, t))
         put_custom(c, t);
     else if (oc_function_of(c, t, &f))
@@ -284,7 +284,7 @@ const char *oc_fit_tool_choice(struct oc_writing *c, enum chat_tool_choice *out)
             choice = CHAT_CHOICE_AUTO;
     }
     if ((choice == CHAT_CHOICE_ANY || choice == CHAT_CHOICE_NAMED) && !c->cap->forced_tool) {
-        lossy(c, LOSSY_TOOL_CHOICE);
+        oc_lossy(c, LOSSY_TOOL_CHOICE);
         choice = CHAT_CHOICE_AUTO;
     }
     *out = choice;
@@ -324,7 +324,7 @@ static enum err put_tools(struct oc_writing *c)
     enum err e = ERR_OK;
     for (const struct chat_tool *t = r->tools; t && e == ERR_OK; t = t->next) {
         if (t->server) {
-            lossy(c, LOSSY_SERVER_TOOL);
+            oc_lossy(c, LOSSY_SERVER_TOOL);
             continue;
         }
         if (!any) {
@@ -342,7 +342,7 @@ static enum err put_tools(struct oc_writing *c)
         jw_key(w, "parallel_tool_calls");
         jw_bool(w, false);
     } else if (r->parallel_tools == CHAT_NO) {
-        lossy(c, LOSSY_PARALLEL_TOOLS);
+        oc_lossy(c, LOSSY_PARALLEL_TOOLS);
     }
     return ERR_OK;
 }
@@ -389,7 +389,7 @@ void oc_put_sampling(struct oc_writing *c, const char *temperature, const char *
             jw_key(&c->w, rows[i].name);
             jw_raw(&c->w, rows[i].value);
         } else if (!is_one(rows[i].value)) {
-            lossy(c, rows[i].lossy);
+            oc_lossy(c, rows[i].lossy);
         }
     }
 }
@@ -402,7 +402,7 @@ void oc_put_stop(struct oc_writing *c, const char *name)
     else if (most == 0) /* any number */
         most = count;
     if (count > most) {
-        lossy(c, LOSSY_STOP);
+        oc_lossy(c, LOSSY_STOP);
         count = most;
     }
     if (count == 0)
@@ -446,16 +446,16 @@ bool oc_fit_effort(struct oc_writing *c, enum effort *out)
         return false;
     if (e.off && !(can && (c->cap->efforts & BIT(EFFORT_NONE)))) {
         if (can) /* it thinks anyway */
-            lossy(c, LOSSY_EFFORT);
+            oc_lossy(c, LOSSY_EFFORT);
         return false;
     }
     if (!can) {
-        lossy(c, LOSSY_EFFORT);
+        oc_lossy(c, LOSSY_EFFORT);
         return false;
     }
     *out = effort_fit(c->cap->efforts, e.wanted);
     if (*out != e.wanted || (c->r->thinking == CHAT_THINKING_BUDGET && !e.spoken))
-        lossy(c, LOSSY_EFFORT);
+        oc_lossy(c, LOSSY_EFFORT);
     return true;
 }
 
@@ -468,7 +468,7 @@ static bool gives_up_effort(struct oc_writing *c)
         return false;
     struct oc_effort e = oc_effort_of(c->r);
     if (e.any && !e.off)
-        lossy(c, LOSSY_EFFORT);
+        oc_lossy(c, LOSSY_EFFORT);
     return true;
 }
 
@@ -497,7 +497,7 @@ void oc_put_schema_format(struct oc_writing *c)
         jw_key(w, "strict");
         jw_bool(w, true);
     } else if (r->format_strict == CHAT_YES) {
-        lossy(c, LOSSY_FORMAT);
+        oc_lossy(c, LOSSY_FORMAT);
     }
 }
 
@@ -523,7 +523,7 @@ static void put_format(struct oc_writing *c)
     } else { /* schema_in_system: the system prompt carries the schema */
         jw_cstr(&c->w, "json_object");
         if (f == CHAT_FORMAT_SCHEMA)
-            lossy(c, LOSSY_FORMAT);
+            oc_lossy(c, LOSSY_FORMAT);
     }
     jw_object_end(&c->w);
 }
@@ -535,7 +535,7 @@ void oc_put_user(struct oc_writing *c)
     if (chat_text_empty(id))
         return;
     if (!c->cap->safety_identifier && c->cap->tool_id_nine) {
-        lossy(c, LOSSY_USER_ID); /* Mistral refuses bodies with a field it does not know */
+        oc_lossy(c, LOSSY_USER_ID); /* Mistral refuses bodies with a field it does not know */
         return;
     }
     if (!c->cap->safety_identifier) {
@@ -576,11 +576,11 @@ static void put_extras(struct oc_writing *c)
             jw_key_raw(&c->w, x->name);
             jw_raw(&c->w, x->value);
         } else if (loss) {
-            lossy(c, loss);
+            oc_lossy(c, loss);
         }
     }
     if (c->r->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
 }
 
 /* vLLM and llama.cpp go on with a last assistant message when told not to open a new one. top_k is
@@ -607,19 +607,34 @@ static void put_stream(struct oc_writing *c, bool stream)
     jw_raw(&c->w, SPAN("{\"include_usage\":true}"));
 }
 
+enum err oc_body_begin(struct oc_writing *c)
+{
+    if (c->r->choices > 1)
+        return oc_refuse(c, "n", "Several choices (n) cannot be carried to another provider.");
+    json_out_pieces(&c->w, &c->out->body);
+    jw_object(&c->w);
+    return ERR_OK;
+}
+
+enum err oc_body_end(struct oc_writing *c)
+{
+    jw_object_end(&c->w);
+    assert(!c->w.failed);
+    return arena_over(c->a) ? ERR_LIMIT : ERR_OK;
+}
+
 enum err oc_write_request(struct arena *a, const struct chat_request *r,
                           const struct capability *cap, struct span model, bool stream,
                           struct dialect_body *out, struct chat_problem *out_problem)
 {
     struct oc_writing c = {.a = a, .r = r, .cap = cap, .out = out, .problem = out_problem};
-    if (r->choices > 1)
-        return oc_refuse(&c, "n", "Several choices (n) cannot be carried to another provider.");
     c.schema_in_system = r->format == CHAT_FORMAT_SCHEMA && !cap->json_schema;
-    json_out_pieces(&c.w, &out->body);
-    jw_object(&c.w);
+    enum err e = oc_body_begin(&c);
+    if (e != ERR_OK)
+        return e;
     jw_key(&c.w, "model");
     jw_str_raw(&c.w, model);
-    enum err e = oc_write_messages(&c);
+    e = oc_write_messages(&c);
     if (e == ERR_OK)
         e = put_tools(&c);
     if (e != ERR_OK)
@@ -633,7 +648,5 @@ enum err oc_write_request(struct arena *a, const struct chat_request *r,
     put_extras(&c);
     put_continue(&c);
     put_stream(&c, stream);
-    jw_object_end(&c.w);
-    assert(!c.w.failed);
-    return arena_over(a) ? ERR_LIMIT : ERR_OK;
+    return oc_body_end(&c);
 }

@@ -117,6 +117,13 @@ enum err oc_write_messages(struct oc_writing *c);
 /* ERR_UNSUPPORTED with the problem filled. */
 enum err oc_refuse(struct oc_writing *c, const char *param, const char *text);
 
+/* Notes a loss; `name` is capability.h's. */
+void oc_lossy(struct oc_writing *c, const char *name);
+/* The body's object, from c->a, r and out as they were set; begin refuses several choices, end
+ * tells when the arena is over its bound (ERR_LIMIT). */
+enum err oc_body_begin(struct oc_writing *c);
+enum err oc_body_end(struct oc_writing *c);
+
 /* Shared with the other writers. What they write stands behind a key or in a string already begun;
  * losses are noted by all of them. */
 

@@ -14,11 +14,6 @@
 #define LOOKUP_MAX 256 /* blocks; bounds what a body of pictures can cost */
 #define TOOL_ID_NINE 9 /* Mistral's length, [a-zA-Z0-9] */
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 static void put_role(struct oc_writing *c, const char *role)
 {
     jw_object(&c->w);
@@ -97,9 +92,9 @@ static bool has_citations(const struct chat_block *b)
 void oc_note_losses(struct oc_writing *c, const struct chat_block *b)
 {
     if (b->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     if (has_citations(b) || b->type == CHAT_SEARCH_RESULT) /* one is there to be cited */
-        lossy(c, LOSSY_CITATIONS);
+        oc_lossy(c, LOSSY_CITATIONS);
 }
 
 bool oc_system_text(const struct chat_block *b, bool first)
@@ -117,7 +112,7 @@ void oc_put_system_text(struct oc_writing *c, struct oc_run run, bool leading)
     {
         oc_note_losses(c, b);
         if (b->type != CHAT_TEXT)
-            lossy(c, LOSSY_OTHER);
+            oc_lossy(c, LOSSY_OTHER);
         if (!oc_system_text(b, leading && b == run.first->blocks))
             continue;
         jw_part_raw(&c->w, span_from(gap));
@@ -147,7 +142,7 @@ static void put_system(struct oc_writing *c, struct oc_run run, bool leading)
     if (!oc_has_system_text(c, run, leading)) {
         EACH_BLOCK(run, m, b)
         if (b->type != CHAT_TEXT)
-            lossy(c, LOSSY_OTHER);
+            oc_lossy(c, LOSSY_OTHER);
         return;
     }
     put_role(c, c->cap->developer_role ? "developer" : "system");
@@ -309,9 +304,9 @@ enum err oc_unfit(struct oc_writing *c, const struct chat_block *b, bool newest)
         return problem(c->a, c->problem, ERR_UNSUPPORTED, SPAN("messages"),
                        "This target cannot take a part of type %s%s.", media_word(b), by);
     }
-    lossy(c, b->type == CHAT_IMAGE   ? LOSSY_IMAGE
-             : b->type == CHAT_AUDIO ? LOSSY_AUDIO
-                                     : LOSSY_DOCUMENT);
+    oc_lossy(c, b->type == CHAT_IMAGE   ? LOSSY_IMAGE
+                : b->type == CHAT_AUDIO ? LOSSY_AUDIO
+                                        : LOSSY_DOCUMENT);
     return ERR_OK;
 }
 
@@ -378,7 +373,7 @@ void oc_put_result_text(struct oc_writing *c, const struct chat_block *result)
     for (const struct chat_block *k = result->content; k; k = k->next) {
         oc_note_losses(c, k);
         if (k->type == CHAT_OTHER)
-            lossy(c, LOSSY_OTHER);
+            oc_lossy(c, LOSSY_OTHER);
         if (k->type != CHAT_TEXT && !oc_is_text_document(k) && !oc_moves_out(k))
             continue;
         jw_part_raw(&c->w, span_from(gap));
@@ -395,7 +390,7 @@ void oc_put_result_text(struct oc_writing *c, const struct chat_block *result)
 void oc_put_result_content(struct oc_writing *c, const struct chat_block *result)
 {
     if (result->is_error) {
-        lossy(c, LOSSY_TOOL_ERROR);
+        oc_lossy(c, LOSSY_TOOL_ERROR);
         jw_part(&c->w, result->content ? SPAN("Error: ") : SPAN("Error"));
     }
     oc_put_result_text(c, result);
@@ -435,7 +430,7 @@ static enum err put_moved_parts(struct oc_writing *c, const struct chat_block *r
         }
         named = true;
         if (k->type == CHAT_IMAGE)
-            lossy(c, LOSSY_TOOL_RESULT_IMAGE);
+            oc_lossy(c, LOSSY_TOOL_RESULT_IMAGE);
         enum err e = put_part(c, k, newest);
         if (e != ERR_OK)
             return e;
@@ -467,7 +462,7 @@ static struct user_shape user_shape(struct oc_writing *c, struct oc_run run)
         } else if (oc_moves_out(b) || oc_is_text_document(b)) {
             s.others++;
         } else if (b->type != CHAT_TEXT) {
-            lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
+            oc_lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
         }
     }
     return s;
@@ -553,17 +548,17 @@ void oc_note_left_out(struct oc_writing *c, const struct chat_block *b)
         break;
     case CHAT_THINKING:
         if (!chat_text_empty(b->text)) /* else only its signature travelled */
-            lossy(c, LOSSY_THINKING);
+            oc_lossy(c, LOSSY_THINKING);
         break;
     case CHAT_REDACTED_THINKING:
-        lossy(c, LOSSY_REDACTED_THINKING);
+        oc_lossy(c, LOSSY_REDACTED_THINKING);
         break;
     case CHAT_SERVER_TOOL_USE: /* with their results, so no call is left without answer */
     case CHAT_SERVER_TOOL_RESULT:
-        lossy(c, LOSSY_SERVER_TOOL);
+        oc_lossy(c, LOSSY_SERVER_TOOL);
         break;
     default:
-        lossy(c, LOSSY_OTHER);
+        oc_lossy(c, LOSSY_OTHER);
     }
 }
 
@@ -625,7 +620,7 @@ static void put_tool_call(struct oc_writing *c, const struct chat_block *b)
     const char *kind = custom ? "custom" : "function";
     struct chat_text name = oc_tool_name(c->a, b->name, c->cap->tool_name_max);
     if (name.at.len != b->name.at.len)
-        lossy(c, LOSSY_TOOL_NAME);
+        oc_lossy(c, LOSSY_TOOL_NAME);
     jw_object(w);
     jw_key(w, "id");
     jw_text(w, oc_fit_tool_id(c, b->id));
@@ -680,7 +675,7 @@ static void put_assistant(struct oc_writing *c, struct oc_run run)
         return; /* nothing is left that this format could hold */
     c->prefilled = !run.end && s.calls == 0;
     if (c->prefilled && !c->cap->prefill)
-        lossy(c, LOSSY_PREFILL);
+        oc_lossy(c, LOSSY_PREFILL);
     put_role(c, "assistant");
     if (c->prefilled && c->cap->prefill && c->cap->tool_id_nine) {
         jw_key(&c->w, "prefix"); /* Mistral refuses a last assistant message without it */
@@ -754,7 +749,7 @@ enum err oc_write_messages(struct oc_writing *c)
             break;
         case CHAT_USER:
             if (m->role == CHAT_SYSTEM)
-                lossy(c, LOSSY_SYSTEM_ORDER);
+                oc_lossy(c, LOSSY_SYSTEM_ORDER);
             e = put_user(c, run);
             break;
         case CHAT_ASSISTANT:

@@ -10,11 +10,6 @@
 
 #define OUTPUT_TOKENS_MIN 16 /* OpenAI refuses less */
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 static bool is_own(const struct oc_writing *c)
 {
     return c->r->origin && strcmp(c->r->origin, dialect_openai_responses.name) == 0;
@@ -68,7 +63,7 @@ static void put_function(struct oc_writing *c, const struct oc_function *f)
     jw_bool(w, is_strict);
     jw_object_end(w);
     if (f->strict == CHAT_YES && !is_strict)
-        lossy(c, LOSSY_STRICT);
+        oc_lossy(c, LOSSY_STRICT);
 }
 
 static void put_custom(struct oc_writing *c, const struct chat_tool *t)
@@ -93,7 +88,7 @@ static enum err put_tool(struct oc_writing *c, const struct chat_tool *t)
 {
     struct oc_function f;
     if (t->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     bool free_text = tool_is_free_text(t), stays = oc_stays_free_text(c, t);
     if (is_own(c) && chat_text_empty(t->space) && free_text == stays)
         jw_raw(&c->w, t->raw);
@@ -131,7 +126,7 @@ static enum err put_tools(struct oc_writing *c)
     enum err e = ERR_OK;
     for (const struct chat_tool *t = c->r->tools; t && e == ERR_OK; t = t->next) {
         if (t->server && !is_own(c)) {
-            lossy(c, LOSSY_SERVER_TOOL);
+            oc_lossy(c, LOSSY_SERVER_TOOL);
             continue;
         }
         if (!any) {
@@ -218,13 +213,13 @@ static void put_extras(struct oc_writing *c)
             jw_key_raw(&c->w, x->name);
             jw_raw(&c->w, x->value);
         } else if (loss) {
-            lossy(c, loss);
+            oc_lossy(c, loss);
         }
     }
     if (c->r->cached)
-        lossy(c, LOSSY_CACHE_CONTROL);
+        oc_lossy(c, LOSSY_CACHE_CONTROL);
     if (c->r->stop.count)
-        lossy(c, LOSSY_STOP);
+        oc_lossy(c, LOSSY_STOP);
 }
 
 enum err or_write_request(struct arena *a, const struct chat_request *r,
@@ -232,14 +227,13 @@ enum err or_write_request(struct arena *a, const struct chat_request *r,
                           struct dialect_body *out, struct chat_problem *out_problem)
 {
     struct oc_writing c = {.a = a, .r = r, .cap = cap, .out = out, .problem = out_problem};
-    if (r->choices > 1)
-        return oc_refuse(&c, "n", "Several choices (n) cannot be carried to another provider.");
-    json_out_pieces(&c.w, &out->body);
-    jw_object(&c.w);
+    enum err e = oc_body_begin(&c);
+    if (e != ERR_OK)
+        return e;
     jw_key(&c.w, "model");
     jw_str_raw(&c.w, model);
     put_instructions(&c);
-    enum err e = or_write_items(&c);
+    e = or_write_items(&c);
     if (e == ERR_OK)
         e = put_tools(&c);
     if (e != ERR_OK)
@@ -256,7 +250,5 @@ enum err or_write_request(struct arena *a, const struct chat_request *r,
         jw_key(&c.w, "stream");
         jw_bool(&c.w, true);
     }
-    jw_object_end(&c.w);
-    assert(!c.w.failed);
-    return arena_over(a) ? ERR_LIMIT : ERR_OK;
+    return oc_body_end(&c);
 }

@@ -8,11 +8,6 @@
 
 #include "base/span.h"
 
-static void lossy(struct oc_writing *c, const char *name)
-{
-    lossy_add(&c->out->lossy, name);
-}
-
 static void item(struct oc_writing *c, const char *type)
 {
     jw_object(&c->w);
@@ -123,7 +118,7 @@ static enum err put_part(struct oc_writing *c, const struct chat_block *b, bool 
     case CHAT_AUDIO:
         return put_unfit(c, b, newest);
     default:
-        lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
+        oc_lossy(c, b->type == CHAT_OTHER ? LOSSY_OTHER : LOSSY_SERVER_TOOL);
         return ERR_OK;
     }
 }
@@ -135,7 +130,7 @@ static enum err put_output_parts(struct oc_writing *c, const struct chat_block *
     enum err e = ERR_OK;
     jw_array(&c->w);
     if (result->is_error) {
-        lossy(c, LOSSY_TOOL_ERROR);
+        oc_lossy(c, LOSSY_TOOL_ERROR);
         text_part_begin(c);
         jw_part(&c->w, SPAN("Error:"));
         text_part_end(c);
@@ -208,7 +203,7 @@ static void put_system(struct oc_writing *c, const struct chat_message *m)
     for (const struct chat_block *b = m->blocks; b; b = b->next) {
         oc_note_losses(c, b);
         if (b->type != CHAT_TEXT)
-            lossy(c, LOSSY_OTHER);
+            oc_lossy(c, LOSSY_OTHER);
         if (!oc_system_text(b, false))
             continue;
         if (!any) {
@@ -279,7 +274,7 @@ static void put_go_on(struct oc_writing *c)
 {
     if (!c->prefilled || c->cap->prefill)
         return;
-    lossy(c, LOSSY_PREFILL);
+    oc_lossy(c, LOSSY_PREFILL);
     message_begin(c, "user");
     jw_cstr(&c->w, DIALECT_GO_ON);
     jw_object_end(&c->w);
