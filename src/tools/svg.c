@@ -159,37 +159,58 @@ double svg_place(const struct svg_axis *a, double value)
     return a->from + (a->to - a->from) * share;
 }
 
-static void tick(struct buf *out, const struct svg_axis *a, double v, double top, double bottom,
-                 const char *unit, double *last)
+/* One line of the grid, and its number where it does not touch the last one. across: the axis goes
+ * up, its lines from `from` to `to` to the right. */
+static void tick(struct buf *out, const struct svg_axis *a, double v, double from, double to,
+                 const char *unit, bool across, double *last)
 {
     char number[48];
     double at = svg_place(a, v);
     if (v < a->least * (1 - 1e-9) || v > a->most * (1 + 1e-9))
         return;
-    svg_put(out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", at, top, bottom);
-    if (at - *last < TICKS_APART)
+    if (across)
+        svg_put(out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", from, at, to);
+    else
+        svg_put(out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", at, from, to);
+    if (fabs(at - *last) < (across ? TICKS_APART / 2 : TICKS_APART))
         return;
     *last = at;
     (void)snprintf(number, sizeof number, "%g%s", v, unit);
-    svg_text(out,
-             &(struct svg_text){
-                 .x = at, .y = bottom + 15, .size = 11, .anchor = SVG_MIDDLE, .muted = true},
-             number);
+    struct svg_text
+        below = {.x = at, .y = to + 15, .size = 11, .anchor = SVG_MIDDLE, .muted = true},
+        beside = {.x = from - 6, .y = at + 4, .size = 11, .anchor = SVG_END, .muted = true};
+    svg_text(out, across ? &beside : &below, number);
 }
 
 /* 1, 2, 5, 10 ... of a logarithmic scale; about five steps of a linear one. */
-void svg_ticks(struct buf *out, const struct svg_axis *a, double top, double bottom,
-               const char *unit)
+static void ticks(struct buf *out, const struct svg_axis *a, double from, double to,
+                  const char *unit, bool across)
 {
-    double last = -TICKS_APART;
+    double last = -1e9;
     if (!a->log) {
         double step = pow(10, floor(log10((a->most - a->least) / 5)));
         step *= (a->most - a->least) / step > 12 ? 5 : (a->most - a->least) / step > 6 ? 2 : 1;
         for (int i = 0; i <= 20 && a->least + i * step <= a->most * (1 + 1e-9); i++)
-            tick(out, a, a->least + i * step, top, bottom, unit, &last);
+            tick(out, a, a->least + i * step, from, to, unit, across, &last);
         return;
     }
     for (int power = -6; power < 9; power++)
         for (int i = 0; i < 3; i++)
-            tick(out, a, pow(10, power) * (i == 0 ? 1 : i == 1 ? 2 : 5), top, bottom, unit, &last);
+            tick(out, a,
+                 pow(10, power) * (i == 0   ? 1
+                                   : i == 1 ? 2
+                                            : 5),
+                 from, to, unit, across, &last);
+}
+
+void svg_ticks(struct buf *out, const struct svg_axis *a, double top, double bottom,
+               const char *unit)
+{
+    ticks(out, a, top, bottom, unit, false);
+}
+
+void svg_ticks_up(struct buf *out, const struct svg_axis *a, double left, double right,
+                  const char *unit)
+{
+    ticks(out, a, left, right, unit, true);
 }

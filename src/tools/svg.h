@@ -60,3 +60,7 @@ double svg_place(const struct svg_axis *a, double value); /* px, within from .. 
 /* Grid lines from y `top` to `bottom` and numbers (with `unit` behind) below. */
 void svg_ticks(struct buf *out, const struct svg_axis *a, double top, double bottom,
                const char *unit);
+/* The same of an axis that goes up (from: its lower end): lines from x `left` to `right`, numbers
+ * left of them. */
+void svg_ticks_up(struct buf *out, const struct svg_axis *a, double left, double right,
+                  const char *unit);

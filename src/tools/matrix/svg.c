@@ -1,6 +1,7 @@
 /* One line for each row, as the table has them: cost, time to the end of an answer and speed, each
- * on a logarithmic scale of its own. Estimates carry their range. What is not known has no mark: no
- * place is invented for it. */
+ * on a logarithmic scale of its own; estimates carry their range. Below it cost against time, with
+ * the speed of all conversations as size: rows are known there by their number, as names would lie
+ * on each other. What is not known has no mark: no place is invented for it. */
 #include "tools/matrix/matrix_internal.h"
 #include "tools/svg.h"
 #include <math.h>
@@ -12,6 +13,11 @@
 #define GAP 46.0
 #define ROW 22.0
 #define TOP 96.0
+#define MAP_GAP 110.0 /* from the rows to the second picture */
+#define MAP_HEIGHT 330.0
+#define MAP_LEFT 70.0
+#define DOT_LEAST 8.0
+#define DOT_MOST 30.0
 
 struct panel {
     const char *title;
@@ -89,10 +95,11 @@ static void mark(struct buf *out, const struct panel *p, double y, const struct 
     svg_put(out, "</title></circle>\n");
 }
 
-static void name_of(const struct matrix_row *r, char name[256])
+static void name_of(const struct matrix *m, size_t i, char name[256])
 {
-    (void)snprintf(name, 256, "%s %s%s%s", r->provider, r->model, r->hardware ? ", " : "",
-                   r->hardware ? r->hardware : "");
+    const struct matrix_row *r = &m->rows[i];
+    (void)snprintf(name, 256, "%zu  %s %s%s%s", i + 1, r->provider, r->model,
+                   r->hardware ? ", " : "", r->hardware ? r->hardware : "");
 }
 
 static double label_width(const struct matrix *m)
@@ -100,7 +107,7 @@ static double label_width(const struct matrix *m)
     char name[256];
     double width = LABEL_LEAST;
     for (size_t i = 0; i < m->count; i++) {
-        name_of(&m->rows[i], name);
+        name_of(m, i, name);
         width = fmax(width, svg_text_width(name, SVG_FONT));
     }
     return fmin(width, LABEL_MOST);
@@ -119,12 +126,80 @@ static void heading(struct buf *out, const struct matrix *m, double height)
              text);
 }
 
+/* ---- cost against time ---- */
+
+static bool is_on_map(const struct matrix_row *r)
+{
+    return r->blended.v > 0 && r->total.v > 0;
+}
+
+static double fastest(const struct matrix *m)
+{
+    double most = 1;
+    for (size_t i = 0; i < m->count; i++)
+        if (is_on_map(&m->rows[i]) && m->rows[i].all.v > most)
+            most = m->rows[i].all.v;
+    return most;
+}
+
+/* The area is the speed; a row whose speed is not known is a small ring. */
+static void dot(struct buf *out, const struct matrix *m, size_t i, double x, double y, double most)
+{
+    char name[256], number[8];
+    const struct matrix_row *r = &m->rows[i];
+    bool sized = r->all.v > 0;
+    double radius = sized ? fmax(DOT_MOST * sqrt(r->all.v / most), DOT_LEAST) : DOT_LEAST;
+    name_of(m, i, name);
+    svg_put(out,
+            "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"%s\" "
+            "stroke=\"%s\"><title>",
+            x, y, radius, fill_of(r->total.basis), sized ? "0.35" : "0", fill_of(r->total.basis));
+    svg_escaped(out, name);
+    svg_put(out, ": %.3g USD, %.3g s", r->blended.v, r->total.v);
+    if (sized)
+        svg_put(out, ", %.0f tokens/s of all", r->all.v);
+    svg_put(out, "</title></circle>\n");
+    (void)snprintf(number, sizeof number, "%zu", i + 1);
+    svg_text(out, &(struct svg_text){.x = x, .y = y + 4, .size = 11, .anchor = SVG_MIDDLE}, number);
+}
+
+static void map(struct buf *out, const struct matrix *m, const struct panel *cost,
+                const struct panel *time, double top)
+{
+    struct svg_axis x = time->axis, y = cost->axis;
+    double bottom = top + MAP_HEIGHT, most = fastest(m);
+    x.from = MAP_LEFT;
+    x.to = WIDTH - MARGIN;
+    y.from = bottom;
+    y.to = top;
+    svg_text(out, &(struct svg_text){.x = MARGIN, .y = top - 38, .size = 17},
+             "Cost against latency");
+    svg_text(out, &(struct svg_text){.x = MARGIN, .y = top - 18, .muted = true},
+             "up: USD per 1M tokens, blended; right: seconds for an answer; area: tokens/s of all "
+             "conversations (a ring: not known); rows by number, those with both known");
+    svg_ticks(out, &x, top, bottom, "");
+    svg_ticks_up(out, &y, x.from, x.to, "");
+    for (size_t i = 0; i < m->count; i++)
+        if (is_on_map(&m->rows[i]))
+            dot(out, m, i, svg_place(&x, m->rows[i].total.v), svg_place(&y, m->rows[i].blended.v),
+                most);
+}
+
+static bool has_map(const struct matrix *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (is_on_map(&m->rows[i]))
+            return true;
+    return false;
+}
+
 void matrix_svg(const struct matrix *m, struct buf *out)
 {
     struct panel panels[PANELS];
     double label = label_width(m), bottom = TOP + (double)m->count * ROW;
+    bool mapped = has_map(m);
     lay_out(m, MARGIN + label + 16, panels);
-    heading(out, m, bottom + 34);
+    heading(out, m, bottom + (mapped ? MAP_GAP + MAP_HEIGHT : 0) + 34);
     for (size_t i = 1; i < m->count; i += 2)
         svg_stripe(out, TOP + (double)i * ROW, ROW);
     for (size_t i = 0; i < PANELS; i++) {
@@ -136,11 +211,13 @@ void matrix_svg(const struct matrix *m, struct buf *out)
     for (size_t i = 0; i < m->count; i++) {
         char name[256];
         double y = TOP + (double)i * ROW + ROW / 2;
-        name_of(&m->rows[i], name);
+        name_of(m, i, name);
         svg_text(out, &(struct svg_text){.x = MARGIN, .y = y + 4, .most = label}, name);
         for (size_t k = 0; k < PANELS; k++)
             if (!isnan(value_at(&m->rows[i], &panels[k])->v))
                 mark(out, &panels[k], y, value_at(&m->rows[i], &panels[k]));
     }
+    if (mapped)
+        map(out, m, &panels[0], &panels[1], bottom + MAP_GAP);
     svg_close(out);
 }

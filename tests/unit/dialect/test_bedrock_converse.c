@@ -324,8 +324,10 @@ static void check_events(const char *body, bool streamed, enum err wanted_err, c
 {
     struct event_lines lines;
     event_lines_init(&lines);
-    enum err e = read_answer(&arena, &dialect_bedrock_converse, NULL, span_from(body), streamed,
-                             FEED_WHOLE, 0, event_lines_sink(&lines));
+    struct chat_text stops[] = {CHAT_TEXT_LIT("END")};
+    struct chat_request answered = {.stop = {stops, 1}, .max_tokens = -1, .choices = 1};
+    enum err e = read_answer(&arena, &dialect_bedrock_converse, &answered, span_from(body),
+                             streamed, FEED_WHOLE, 0, event_lines_sink(&lines));
     assert_int_equal(e, wanted_err);
     if (!span_is(buf_span(&lines.text), wanted))
         fail_msg("%.*s\nis not\n%s", SPAN_FMT(buf_span(&lines.text)), wanted);
@@ -381,6 +383,9 @@ static void test_ends_of_streams(void **state)
     (void)state;
     /* cut before and behind the reason; without the counts it is whole all the same */
     check_events(BEGIN TEXT("a"), true, ERR_EOF, "start  \nopen text\n+ a\n");
+    check_events(BEGIN TEXT("a E") TEXT("ND b")
+                     EVENT("messageStop", "{\"stopReason\":\"end_turn\"}"),
+                 true, ERR_OK, "start  \nopen text\n+ a \nclose\nfinish stop_sequence END\nend\n");
     check_events(BEGIN TEXT("a") EVENT("messageStop", "{\"stopReason\":\"max_tokens\"}"), true,
                  ERR_OK, "start  \nopen text\n+ a\nclose\nfinish max_tokens\nend\n");
     check_events(BEGIN TEXT("a") EVENT("messageStop", "{\"stopReason\":\"content_filtered\"}")

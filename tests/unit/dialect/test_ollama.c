@@ -177,7 +177,9 @@ static void test_recorded_requests(void **state)
 static enum err read_lines(const char *body, size_t piece, struct chat_sink sink)
 {
     struct event_stream s;
-    struct reader_options o = {.requested_whole = false};
+    struct chat_text stops[] = {CHAT_TEXT_LIT("END")};
+    struct chat_request answered = {.stop = {stops, 1}, .max_tokens = -1, .choices = 1};
+    struct reader_options o = {.request = &answered};
     struct reply_reader *r = dialect_ollama.reader_new(&arena, &o, sink);
     enum err e = ERR_AGAIN;
     event_stream_init(&s, true, 1 << 20);
@@ -231,6 +233,9 @@ static void test_streams(void **state)
                  ERR_OK,
                  "start  m\nopen tool_use c1 f\n+ {\"x\":1}\nclose\nopen tool_use c2 f\n+ {}\n"
                  "close\nusage in=5 read=-1 write=-1 out=2 think=-1\nfinish tool_use\nend\n");
+    check_events(SAYS("\"content\":\"a E\"") SAYS("\"content\":\"ND b\"") DONE("stop"), ERR_OK,
+                 "start  m\nopen text\n+ a \nclose\nusage in=5 read=-1 write=-1 out=2 think=-1\n"
+                 "finish stop_sequence END\nend\n");
     check_events(SAYS("\"content\":\"a\"") DONE("length"), ERR_OK,
                  "start  m\nopen text\n+ a\nclose\nusage in=5 read=-1 write=-1 out=2 think=-1\n"
                  "finish max_tokens\nend\n");
