@@ -4,9 +4,11 @@ every door, goes on with sentences that the lead began to the word (its model co
 gateway."""
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from engines import *  # noqa: E402,F403
@@ -67,5 +69,44 @@ with claim("a file that is no model is told with its name and the fix"):
         r = messages(s, False)
         expect_true(r.status >= 500, r.text)
         s.wait_for(r"reason=model_bad.*bad\.gguf.*file is whole")
+
+with claim("a llama.cpp that crashes is started again, and the next request answered"):
+    with serve(dead()) as s:
+        expect(messages_text(messages(s, True)), ALL, "the first")
+        os.kill(engine(s)["pid"], signal.SIGSEGV)
+        s.wait_for(r"engine_failed.*reason=crashed")
+        expect(messages_text(messages(s, True)), ALL, "the next")
+        e = engine(s)
+        expect((e["starts"], e["failures"]), (2, 1), "starts and failures")
+
+with claim("a llama.cpp that hangs is killed and started again"):
+    with serve(dead()) as s:
+        expect(messages_text(messages(s, True)), ALL, "the first")
+        pid = engine(s)["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        s.wait_for(r"engine_failed.*reason=hung", 60)
+        wait_until("gone", lambda: not is_alive(pid))
+        expect(messages_text(messages(s, True)), ALL, "the next")
+
+with claim("a missing file, a taken port, too little memory and a slow load of llama.cpp are told with the fix"):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for more, told in (({"model": os.path.join(folder.name, "none.gguf")}, r"reason=model_missing.*none\.gguf.*correct the target's model"),
+                           ({"url": f"http://127.0.0.1:{port}"}, rf"reason=port_taken.*{port}.*another port"),
+                           ({"memory": "512MiB", "context": 4000000}, r"reason=out_of_memory.*smaller context"),
+                           ({"load": "100ms"}, r"reason=too_slow.*raise the target's load")):
+            with serve(dead(), **more) as s:
+                asks = threading.Thread(target=messages, args=(s, True), daemon=True)
+                asks.start()  # it would wait until the engine is given up
+                s.wait_for(told)
+
+with claim("an idle llama.cpp is unloaded, and started again by the next request"):
+    with serve(dead(), idle="1s") as s:
+        expect(messages_text(messages(s, True)), ALL, "the first")
+        wait_until("unloaded", lambda: engine(s)["state"] == "off")
+        expect(messages_text(messages(s, True)), ALL, "the next")
+        expect((engine(s)["starts"], engine(s)["failures"]), (2, 0), "starts and failures")
 
 finish()
