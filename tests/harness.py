@@ -286,6 +286,14 @@ class Troupe:
         return self.p.returncode, out, err
 
 
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it ends while it is read
+        return False
+
+
 def yaml(targets, routes, deadlines):
     """JSON is YAML in flow style, so settings are written as JSON."""
     lines = ["listen: 127.0.0.1:0", "admin: 127.0.0.1:0", "targets:"]

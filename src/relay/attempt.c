@@ -494,8 +494,7 @@ static void on_head(void *ctx, const struct http_head *head)
         return; /* an error body follows */
     bool json = span_isearch(at->content_type, SPAN("json")) >= 0;
     if (at->streaming && cloud_frames(at->link->target->cloud)) {
-        at->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(at->frames, attempt_is_converse(at), ATTEMPT_EVENT_MAX);
+        at->frames = cloud_stream_new(x->arena, attempt_is_converse(at), ATTEMPT_EVENT_MAX);
     }
     if (attempt_asks_stream(x) ? !at->streaming : !json)
         fail(x, ERR_SYNTAX, CALL_BODY, false,
@@ -587,20 +586,13 @@ static bool take_event(struct exchange *x, const struct sse_event *e)
     return true;
 }
 
-static enum err next_event(struct attempt *at, struct span bytes, size_t *used,
-                           struct sse_event *out)
-{
-    return at->frames ? cloud_stream_next(at->frames, bytes, used, out)
-                      : event_stream_next(&at->events, bytes, used, out);
-}
-
 static bool take_stream(struct exchange *x, struct span bytes)
 {
     struct attempt *at = &x->attempt;
     while (bytes.len > 0) {
         struct sse_event e;
         size_t used;
-        enum err err = next_event(at, bytes, &used, &e);
+        enum err err = cloud_event_next(at->frames, &at->events, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             break;

@@ -162,6 +162,13 @@ void cloud_stream_init(struct cloud_stream *s, bool converse, size_t max_bytes)
     buf_init(&s->raw, 2 * max_bytes);
 }
 
+struct cloud_stream *cloud_stream_new(struct arena *a, bool converse, size_t max_bytes)
+{
+    struct cloud_stream *s = arena_new(a, struct cloud_stream);
+    cloud_stream_init(s, converse, max_bytes);
+    return s;
+}
+
 void cloud_stream_deinit(struct cloud_stream *s)
 {
     eventstream_deinit(&s->frames);

@@ -11,6 +11,7 @@
 #include "base/pieces.h"
 #include "dialect/capability.h"
 #include "http/eventstream.h"
+#include "http/stream.h"
 #include "http/h1.h"
 #include "http/sse.h"
 #include "relay/sigv4.h"
@@ -70,8 +71,18 @@ struct cloud_stream { /* embed it; private to cloud.c */
 /* converse: its messages are the events themselves; else each holds one of Claude's in base64. */
 void cloud_stream_init(struct cloud_stream *s, bool converse, size_t max_bytes);
 void cloud_stream_deinit(struct cloud_stream *s);
+/* In `a`; the caller calls cloud_stream_deinit all the same. */
+struct cloud_stream *cloud_stream_new(struct arena *a, bool converse, size_t max_bytes);
 /* As sse_next: each message becomes the server-sent event it stands for, raw bytes included (but
  * for Converse, which no client speaks). An exception becomes Claude's error event, with its own
  * name as details.error_code. ERR_SYNTAX: a damaged frame or one that holds no event. */
 MUST_USE enum err cloud_stream_next(struct cloud_stream *s, struct span in, size_t *out_used,
                                     struct sse_event *out_event);
+/* The next event of a stream: of its frames, else (NULL) of `events`. */
+MUST_USE static inline enum err cloud_event_next(struct cloud_stream *frames,
+                                                 struct event_stream *events, struct span in,
+                                                 size_t *out_used, struct sse_event *out_event)
+{
+    return frames ? cloud_stream_next(frames, in, out_used, out_event)
+                  : event_stream_next(events, in, out_used, out_event);
+}

@@ -261,7 +261,8 @@ extern const struct call_events attempt_events;
 size_t attempt_line(struct exchange *x, const struct relay_link *link,
                     usec now); /* a line of the exchange's log: its place */
 
-/* The digits behind this member's name, in an event nobody has parsed. False: there are none. */
+/* The digits behind this name, in an event or a sentence nobody has parsed. False: there are none.
+ */
 bool attempt_number(struct span data, struct span name, int64_t *out);
 
 /* resume.c */

@@ -341,21 +341,11 @@ static void on_head(void *ctx, const struct http_head *head)
     bool good = head->status >= 200 && head->status <= 299;
     j->streaming = good && x->stream;
     j->headed = good;
-    if (j->streaming && is_framed(j)) {
-        j->frames = arena_new(x->arena, struct cloud_stream);
-        cloud_stream_init(j->frames, x->attempt.dialect->id == DIALECT_BEDROCK_CONVERSE,
-                          ATTEMPT_EVENT_MAX);
-    }
+    if (j->streaming && is_framed(j))
+        j->frames = cloud_stream_new(x->arena, attempt_is_converse(&x->attempt), ATTEMPT_EVENT_MAX);
     if (j->streaming && kind_of(j) != FAULT_ERROR_AFTER_START && is_reached(j))
         strike_next(j);
     attempt_events.on_head(x, head);
-}
-
-static enum err next_event(struct injection *j, struct span bytes, size_t *used,
-                           struct sse_event *out)
-{
-    return j->frames ? cloud_stream_next(j->frames, bytes, used, out)
-                     : event_stream_next(&j->events, bytes, used, out);
 }
 
 /* How much of the bytes comes before the fault; all, when it is not reached in them. */
@@ -370,7 +360,7 @@ static size_t before_fault(struct injection *j, struct span bytes)
     while (at < bytes.len && !is_reached(j)) {
         struct sse_event e;
         size_t used;
-        enum err err = next_event(j, span_drop(bytes, at), &used, &e);
+        enum err err = cloud_event_next(j->frames, &j->events, span_drop(bytes, at), &used, &e);
         at += used;
         if (err != ERR_OK)
             break; /* not complete yet; or too long, which the attempt sees itself */

@@ -1,5 +1,5 @@
-/* A short list under a lock, searched from front to back: it is asked when an answer was cut or a
- * request is translated, and a handful of entries is usual. Kept in the order of `until`, so that
+/* A short list under a lock, searched from front to back: a handful of entries is usual, and none
+ * costs a load. Kept in the order of `until`, so that
  * what is dropped to make room is the fact nearest to its end. */
 #include "relay/learned.h"
 
@@ -109,6 +109,7 @@ static bool put(struct learned *l, struct span target, struct span model, enum l
     if (known >= 0)
         remove_at(l, (size_t)known);
     insert(l, &e);
+    atomic_store_explicit(&l->any, true, memory_order_relaxed);
     return known < 0;
 }
 
@@ -128,6 +129,8 @@ bool learned_note(struct learned *l, const char *target, struct span model, enum
 bool learned_knows(struct learned *l, const char *target, struct span model, enum learned_fact fact,
                    usec wall)
 {
+    if (!atomic_load_explicit(&l->any, memory_order_relaxed))
+        return false;
     lock(l);
     ssize_t at = find(l, span_from(target), model, fact);
     bool knows = at >= 0 && l->at[at].until > wall;

@@ -9,6 +9,7 @@
  * Knows no file; serve/learned_file.c keeps it over restarts. */
 #include "base/base.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum learned_fact {
     LEARNED_NO_PREFILL, /* a last assistant message is refused: it goes on when asked in words */
@@ -33,6 +34,7 @@ struct learned_entry {
 
 struct learned { /* embed it; the fields belong to learned.c */
     pthread_mutex_t lock;
+    atomic_bool any; /* was there ever one: read without the lock, as each attempt asks */
     struct learned_entry at[LEARNED_MAX];
     size_t count;
 };

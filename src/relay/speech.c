@@ -33,22 +33,22 @@ static bool learnt(const struct exchange *x, const struct relay_link *link, enum
 }
 
 /* The request has tools that its model takes at /responses only. */
-static bool tools_go_there(const struct exchange *x, const struct relay_link *link)
+static bool tools_go_there(const struct exchange *x, const struct relay_link *link,
+                           const struct capability *cap)
 {
-    if (!has_tools(x))
+    bool translated = x->door->id != DIALECT_OPENAI_CHAT || x->splice.active;
+    if (!has_tools(x) || (!translated && json_may_hold(&x->doc, "reasoning_effort", SPAN("none"))))
         return false;
-    if (x->door->id != DIALECT_OPENAI_CHAT || x->splice.active)
-        return speech_capable(x, link).tools_by_responses ||
-               learnt(x, link, LEARNED_TOOLS_BY_RESPONSES);
-    return !json_may_hold(&x->doc, "reasoning_effort", SPAN("none")) &&
-           learnt(x, link, LEARNED_TOOLS_BY_RESPONSES);
+    return (translated && cap->tools_by_responses) || learnt(x, link, LEARNED_TOOLS_BY_RESPONSES);
 }
 
 static bool must_be_responses(const struct exchange *x, const struct relay_link *link)
 {
-    bool refused = x->speech.asked && &x->route->links[x->speech.link] == link;
-    return refused || speech_capable(x, link).responses_only ||
-           learnt(x, link, LEARNED_RESPONSES_ONLY) || tools_go_there(x, link);
+    if (x->speech.asked && &x->route->links[x->speech.link] == link)
+        return true;
+    struct capability cap = speech_capable(x, link);
+    return cap.responses_only || learnt(x, link, LEARNED_RESPONSES_ONLY) ||
+           tools_go_there(x, link, &cap);
 }
 
 /* The client says what Ollama's chat door passes over without a word, or refuses: an answer would
@@ -58,9 +58,10 @@ static bool ollamas_chat_misses(const struct exchange *x)
 {
     static const char *const missed[] = {"max_completion_tokens", "reasoning_effort", "tool_choice",
                                          "n"};
-    struct json root = json_root(&x->doc);
-    for (size_t i = 0; i < ARRAY_LEN(missed) && x->door->id == DIALECT_OPENAI_CHAT; i++)
-        if (json_useful(json_get(root, missed[i])))
+    if (x->door->id != DIALECT_OPENAI_CHAT)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(missed); i++)
+        if (json_useful(json_get(json_root(&x->doc), missed[i])))
             return true;
     return false;
 }

@@ -3,6 +3,7 @@
 Stories take a gateway whose chain ends at the engine `mine`: doors(s), limits(s), tools(s); goes_on(serve) starts its own.
 """
 import os
+import signal
 import time
 
 from clients import *  # noqa: F401,F403
@@ -88,14 +89,6 @@ def descendants(pid):
     return found
 
 
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def wait_until(what, check, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -109,6 +102,17 @@ def wait_until(what, check, seconds=60):
 
 
 # ---- stories ----
+
+def leaves_nothing(s, what):
+    """kill -9 of the gateway; an engine of several processes."""
+    with claim(what):
+        every = descendants(engine(s)["pid"])
+        expect_true(len(every) >= 2, f"processes: {every}")
+        os.kill(s.p.pid, signal.SIGKILL)
+        s.p.wait()
+        s.stop = lambda: None
+        wait_until("all gone", lambda: not any(is_alive(p) for p in every))
+
 
 def doors(s, completed="hi<assistant>"):
     """completed: a text completion's prompt; an engine that does not make a chat of it must see where the answer begins."""

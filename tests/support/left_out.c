@@ -52,14 +52,6 @@ static const struct left_out requests[] = {
     {"openai--envoy--completion-bad-request", "max_tokens below 0 is the caller's fault", NULL},
     {"openai--envoy--completion-token-batch",
      "n is not 1: refused by name, and passed where its door stands", NULL},
-    {"bedrock--pydantic--testbedrock.test-cohere-v3-minimal",
-     "Cohere's vectors: Bedrock is not asked for any", NULL},
-    {"bedrock--traceloop--test-nova-cross-region-invoke",
-     "Nova's own format: it is asked by Converse", NULL},
-    {"bedrock--traceloop--test-nova-invoke-stream", "Nova's own format: it is asked by Converse",
-     NULL},
-    {"bedrock--traceloop--test-titan-invoke-model-guardrail",
-     "Titan's own format: it is asked by Converse", NULL},
 };
 /* The same for Gemini, which takes audio. */
 static const struct left_out requests_to_gemini[] = {
@@ -81,6 +73,16 @@ static const struct left_out answers[] = {
      "countTokens is not asked", NULL},
     {"gemini--vercel--google-stream-no-args-tool-call-stream",
      "arguments in pieces come only when asked for: the answer breaks, no call is made up", NULL},
+    {"ollama--traceloop--test-ollama-async-generation-legacy",
+     "of /api/generate: only /api/chat is asked", NULL},
+    {"ollama--traceloop--test-ollama-async-streaming-generation-legacy",
+     "of /api/generate: only /api/chat is asked", NULL},
+    {"ollama--traceloop--test-ollama-streaming-generation-legacy",
+     "of /api/generate: only /api/chat is asked", NULL},
+};
+
+/* Neither request nor answer is one of ours. */
+static const struct left_out both[] = {
     {"bedrock--pydantic--testbedrock.test-cohere-v3-minimal",
      "Cohere's vectors: Bedrock is not asked for any", NULL},
     {"bedrock--traceloop--test-nova-cross-region-invoke",
@@ -89,12 +91,6 @@ static const struct left_out answers[] = {
      NULL},
     {"bedrock--traceloop--test-titan-invoke-model-guardrail",
      "Titan's own format: it is asked by Converse", NULL},
-    {"ollama--traceloop--test-ollama-async-generation-legacy",
-     "of /api/generate: only /api/chat is asked", NULL},
-    {"ollama--traceloop--test-ollama-async-streaming-generation-legacy",
-     "of /api/generate: only /api/chat is asked", NULL},
-    {"ollama--traceloop--test-ollama-streaming-generation-legacy",
-     "of /api/generate: only /api/chat is asked", NULL},
 };
 
 static const struct {
@@ -104,6 +100,7 @@ static const struct {
     {requests, ARRAY_LEN(requests)},
     {requests_to_gemini, ARRAY_LEN(requests_to_gemini)},
     {answers, ARRAY_LEN(answers)},
+    {both, ARRAY_LEN(both)},
 };
 
 static const char *why_of(const struct left_out *rows, size_t count, const char *id,
@@ -124,12 +121,14 @@ const char *left_out_request(const char *id, const struct dialect *to)
 {
     if (to == &dialect_gemini)
         return why_of(requests_to_gemini, ARRAY_LEN(requests_to_gemini), id, to);
-    return why_of(requests, ARRAY_LEN(requests), id, to);
+    const char *why = why_of(requests, ARRAY_LEN(requests), id, to);
+    return why ? why : why_of(both, ARRAY_LEN(both), id, to);
 }
 
 const char *left_out_answer(const char *id, const struct dialect *to)
 {
-    return why_of(answers, ARRAY_LEN(answers), id, to);
+    const char *why = why_of(answers, ARRAY_LEN(answers), id, to);
+    return why ? why : why_of(both, ARRAY_LEN(both), id, to);
 }
 
 const struct left_out *left_out_at(size_t n)

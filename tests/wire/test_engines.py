@@ -42,14 +42,6 @@ def until(what, check, seconds=40):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def text_of(reply):
     return "".join(b.get("text", "") for b in reply.json["content"])
 

@@ -152,8 +152,7 @@ static void take_stream(struct talk *t, struct span bytes)
     while (bytes.len > 0) {
         struct sse_event e;
         size_t used;
-        enum err err = t->frames ? cloud_stream_next(t->frames, bytes, &used, &e)
-                                 : event_stream_next(&t->events, bytes, &used, &e);
+        enum err err = cloud_event_next(t->frames, &t->events, bytes, &used, &e);
         bytes = span_drop(bytes, used);
         if (err == ERR_AGAIN)
             return;
@@ -188,8 +187,8 @@ static void note_cloud(struct talk *t, const struct http_head *head)
         access_token_refused(cloud->token, t->access);
     if (!cloud_frames(cloud) || !t->out->is_stream)
         return;
-    t->frames = arena_new(&t->arena, struct cloud_stream);
-    cloud_stream_init(t->frames, t->order->dialect->id == DIALECT_BEDROCK_CONVERSE, EVENT_MAX);
+    bool converse = t->order->dialect->id == DIALECT_BEDROCK_CONVERSE;
+    t->frames = cloud_stream_new(&t->arena, converse, EVENT_MAX);
 }
 
 static void on_head(void *ctx, const struct http_head *head)
