@@ -24,10 +24,11 @@ STREAM_ONLY = ("pings-only", "error-first", "error-after-start", "cut@1", "rst@1
 CASES = [(door, spare, stream) for door in ("messages", "chat") for spare in ("anthropic", "openai") for stream in (False, True)]
 
 
-def ask(url, door, model, stream):
+def ask(url, door, model, stream, text="Count."):
+    body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}
     if door == "messages":
-        return post_json(url + "/v1/messages", {"model": model, "max_tokens": 100, "stream": stream, "messages": [{"role": "user", "content": "Count."}]})
-    return post_json(url + "/v1/chat/completions", {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Count."}]})
+        return post_json(url + "/v1/messages", body | {"max_tokens": 100})
+    return post_json(url + "/v1/chat/completions", body)
 
 
 def messages_stream_text(events):
@@ -57,8 +58,8 @@ def text_of(reply, door, stream):
 
 
 def check(s, fault, causes, door, spare, stream):
-    reply = ask(s.url, door, f"to-{spare}", stream)
     where = f"{fault}, {door} door, {spare} target, {'streamed' if stream else 'whole'}"
+    reply = ask(s.url, door, f"to-{spare}", stream, where)  # a conversation of its own: one that a failure has moved is not sent to the lead again
     expect(reply.status, 200, f"{where}: status ({reply.text[:300]})")
     expect(text_of(reply, door, stream), words(WORDS), f"{where}: text")
     if stream or fault not in STREAM_ONLY:
