@@ -192,6 +192,10 @@ bool dialect_beta_has_fallback(struct span value);
 /* Tools are defined, or the history holds calls or results of some. */
 bool dialect_has_tools(const struct chat_request *r);
 
+/* Would Ollama's doors read this schema of a tool's parameters? Else they refuse the request, and
+ * only what is written for dialect_ollama has it in a form they can. An absent one is read. */
+bool dialect_ollama_reads(struct json parameters);
+
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);
 /* Anthropic's error type word for a status: 429 -> "rate_limit_error". */

@@ -4,6 +4,33 @@
  * (ToolFunctionParameters, ToolProperty); what it does not know there it passes over. */
 #include "dialect/ollama_internal.h"
 
+/* ---- can it be read? ---- */
+
+static bool reads_schema(struct json schema);
+
+static bool reads_all(struct json list)
+{
+    for (struct json s = json_first(list); json_present(s); s = json_next(list, s))
+        if (!json_is(s, JSON_OBJECT) || !reads_schema(s))
+            return false;
+    return true;
+}
+
+/* Recursion is bounded by json_limits_default. */
+static bool reads_schema(struct json schema)
+{
+    return reads_all(json_get(schema, "properties")) && reads_all(json_get(schema, "anyOf"));
+}
+
+bool dialect_ollama_reads(struct json parameters)
+{
+    struct json type = json_get(parameters, "type");
+    return (!json_useful(type) || json_is(type, JSON_STRING)) &&
+           reads_all(json_get(parameters, "properties"));
+}
+
+/* ---- so that it can ---- */
+
 static void put_schema(struct oc_writing *c, struct json schema);
 
 /* true, which many write for "anything", as the empty schema, which means the same. */

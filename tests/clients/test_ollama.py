@@ -72,6 +72,9 @@ def others(s):
         schema = {"type": ["object", "null"], "properties": {"q": True, "r": {"type": "object", "properties": {"s": True}}}, "required": ["q"]}
         r = messages(s, False, tools=[{"name": "look", "input_schema": schema}])
         expect((r.status, r.json["content"][-1]["input"]), (200, {"q": "a"}), r.text)
+        chat = {"model": "counts", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": "look", "parameters": schema}}]}
+        r = post_json(s.url + "/v1/chat/completions", chat)
+        expect((r.status, json.loads(r.json["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"])), (200, {"q": "a"}), r.text)
     with claim("Ollama makes a chat of a text completion's prompt; a prompt of tokens it refuses, and the caller hears so"):
         expect(completion(s, False, text="hi").json["choices"][0]["text"], ALL, "a text")
         r = completion(s, False, text=[5, 6])

@@ -85,6 +85,10 @@ def missed():
             path, body = up.asked()
             expect((reply.status, path, body["options"]), (200, "/api/chat", seen), f"{more}: {reply.text}")
             expect(("tools" in body, "think" in body), (False, False), f"{more}")
+        unread = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"q": True}}}}]
+        post_json(s.url + "/v1/chat/completions", dict(chat, tools=functions + unread))
+        path, body = up.asked()
+        expect((path, body["tools"][1]["function"]["parameters"]), ("/api/chat", {"type": "object", "properties": {"q": {}}}), "a schema it would refuse")
         reply = post_json(s.url + "/v1/chat/completions", dict(chat, n=2))
         expect((reply.status, "Several choices" in reply.text), (400, True), reply.text)
         post_json(s.url + "/v1/chat/completions", dict(chat, max_completion_tokens=None, tools=functions))

@@ -68,6 +68,30 @@ static void test_schemas_it_could_not_read(void **state)
         "");
 }
 
+static bool reads(const char *schema)
+{
+    struct json_doc doc;
+    assert_int_equal(json_parse(&arena, span_from(schema), NULL, &doc, NULL), ERR_OK);
+    return dialect_ollama_reads(json_root(&doc));
+}
+
+static void test_which_schemas_those_are(void **state)
+{
+    (void)state;
+    assert_true(reads("{}"));
+    assert_true(
+        reads("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":[\"string\",\"null\"]}}}"));
+    assert_true(
+        reads("{\"type\":\"object\",\"additionalProperties\":false,\"$defs\":{\"x\":true}}"));
+    assert_true(reads("{\"properties\":{\"a\":{\"anyOf\":[{\"properties\":{\"b\":{}}}]}}}"));
+    assert_true(dialect_ollama_reads((struct json){0}));
+    assert_false(reads("{\"type\":[\"object\",\"null\"]}"));
+    assert_false(reads("{\"properties\":{\"a\":{},\"b\":true}}"));
+    assert_false(reads("{\"properties\":{\"a\":{\"properties\":{\"b\":false}}}}"));
+    assert_false(reads("{\"properties\":{\"a\":{\"anyOf\":[{\"type\":\"string\"},true]}}}"));
+    assert_false(reads("{\"properties\":{\"a\":{\"anyOf\":[{\"properties\":{\"b\":true}}]}}}"));
+}
+
 static void test_a_conversation(void **state)
 {
     (void)state;
@@ -298,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schemas_it_could_not_read),
+        cmocka_unit_test(test_which_schemas_those_are),
         cmocka_unit_test(test_a_conversation),
         cmocka_unit_test(test_formats_and_options),
         cmocka_unit_test(test_recorded_requests),
