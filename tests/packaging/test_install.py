@@ -126,6 +126,19 @@ with claim("bootstrap_names_what_is_missing_and_changes_nothing_without_apt"):
         for package in ("meson", "ninja-build", "libuv1-dev", "libssl-dev", "libyaml-dev", "zlib1g-dev"):
             expect_true(f"{package}: " in p.stderr, f"{package} is not named:\n{p.stderr}")
 
+with claim("the_image_has_the_libraries_that_the_program_is_linked_with_and_a_version"):
+    image = read("Dockerfile")
+    version = re.search(r"version: '([0-9.]+)'", read("meson.build")).group(1)
+    expect(set(re.findall(r"REGISTRY/hotspare:(\S+)", image + read("docs", "deploying.md"))), {version}, "versions in the examples")
+    if shutil.which("dpkg-query"):
+        linked = set(re.findall(r"^\t(\S+) =>", run(["ldd", PROGRAM]).stdout, re.M))
+        packages = re.findall(r"install -y --no-install-recommends (.*?)\s*\\?$", image, re.M)[-1].split()
+        held = {os.path.basename(file) for package in packages + ["libc6"] for file in run(["dpkg-query", "-L", package]).stdout.split()}
+        expect_true(len(linked) > 4, f"ldd tells too little: {linked}")
+        expect(sorted(linked - held), [], "libraries that none of the image's packages holds")
+    else:
+        note("no dpkg-query here: the packages were not looked into")
+
 with claim("both_readmes_have_the_same_shape_and_the_same_commands"):
     english, chinese = read("README.md"), read("README.zh-CN.md")
     expect(shape(chinese), shape(english), "headings and tables")

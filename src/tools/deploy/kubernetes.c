@@ -276,7 +276,8 @@ static void gateway(const struct deploy *d, struct buf *out)
     if (d->hotspare_image)
         deploy_quoted(out, d->hotspare_image, "");
     else
-        deploy_put(out, "hotspare:" HOTSPARE_VERSION " # build it and put it into your registry");
+        deploy_put(out, "hotspare:" HOTSPARE_VERSION
+                        " # build it (Dockerfile) and put it into your registry");
     deploy_put(
         out, "\n        args: [serve, --config, /etc/hotspare/hotspare.yaml]\n"
              "        envFrom: [{secretRef: {name: hotspare}}]\n"
