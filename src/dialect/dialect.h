@@ -192,9 +192,9 @@ bool dialect_beta_has_fallback(struct span value);
 /* Tools are defined, or the history holds calls or results of some. */
 bool dialect_has_tools(const struct chat_request *r);
 
-/* Would Ollama's doors read this schema of a tool's parameters? Else they refuse the request, and
- * only what is written for dialect_ollama has it in a form they can. An absent one is read. */
-bool dialect_ollama_reads(struct json parameters);
+/* Would Ollama's doors read the schemas of these tools (of a chat request; absent: none)? Else they
+ * refuse the request, and only what is written for dialect_ollama has them in a form they can. */
+bool dialect_ollama_reads(struct json tools);
 
 /* The status we answer in when an upstream of another protocol said `status` (protocols.md 5.7). */
 int dialect_map_status(int status);

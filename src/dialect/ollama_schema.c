@@ -22,11 +22,19 @@ static bool reads_schema(struct json schema)
     return reads_all(json_get(schema, "properties")) && reads_all(json_get(schema, "anyOf"));
 }
 
-bool dialect_ollama_reads(struct json parameters)
+static bool reads_parameters(struct json parameters)
 {
     struct json type = json_get(parameters, "type");
     return (!json_useful(type) || json_is(type, JSON_STRING)) &&
            reads_all(json_get(parameters, "properties"));
+}
+
+bool dialect_ollama_reads(struct json tools)
+{
+    for (struct json t = json_first(tools); json_present(t); t = json_next(tools, t))
+        if (!reads_parameters(json_get(json_get(t, "function"), "parameters")))
+            return false;
+    return true;
 }
 
 /* ---- so that it can ---- */

@@ -51,14 +51,6 @@ static bool must_be_responses(const struct exchange *x, const struct relay_link 
            tools_go_there(x, link, &cap);
 }
 
-static bool ollama_reads_tools(struct json tools)
-{
-    for (struct json t = json_first(tools); json_present(t); t = json_next(tools, t))
-        if (!dialect_ollama_reads(json_get(json_get(t, "function"), "parameters")))
-            return false;
-    return true;
-}
-
 /* The client says what Ollama's chat door passes over without a word, or refuses: an answer would
  * have no end, a tool would be called that must not be. Source: Ollama 0.17.4, openai/openai.go;
  * reasoning_effort is a 400 there for each model but gpt-oss. */
@@ -71,7 +63,7 @@ static bool ollamas_chat_misses(const struct exchange *x)
     for (size_t i = 0; i < ARRAY_LEN(missed); i++)
         if (json_useful(json_get(json_root(&x->doc), missed[i])))
             return true;
-    return !ollama_reads_tools(json_get(json_root(&x->doc), "tools"));
+    return !dialect_ollama_reads(json_get(json_root(&x->doc), "tools"));
 }
 
 /* Its model answers nothing else; or what is asked for can be said in Ollama's own format only,

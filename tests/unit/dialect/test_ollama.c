@@ -68,10 +68,15 @@ static void test_schemas_it_could_not_read(void **state)
         "");
 }
 
+/* As the second of two tools. */
 static bool reads(const char *schema)
 {
     struct json_doc doc;
-    assert_int_equal(json_parse(&arena, span_from(schema), NULL, &doc, NULL), ERR_OK);
+    struct span tools = arena_printf(&arena,
+                                     "[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},"
+                                     "{\"function\":{\"parameters\":%s}}]",
+                                     schema);
+    assert_int_equal(json_parse(&arena, tools, NULL, &doc, NULL), ERR_OK);
     return dialect_ollama_reads(json_root(&doc));
 }
 
