@@ -22,6 +22,9 @@ bool text_blank(struct chat_text t); /* nothing but white space, or nothing */
 /* One character of escaped content at *i, as UTF-8 (or one byte of it). Returns its length; 0: cut
  * off. The escapes are whole and valid but for a pair of surrogates, which two pieces may share. */
 size_t text_next_char(struct span s, size_t *i, char out[4]);
+/* Bytes of the character at the front of s, which is not empty: an escape is one, a surrogate pair
+ * written as two escapes as well. Where a text may be cut. */
+size_t text_char_len(struct span s, bool escaped);
 /* Without the white space at its end; an escaped text may end in \n as two bytes. */
 struct chat_text text_rtrim(struct chat_text t);
 static inline struct chat_text text_raw(struct span content)

@@ -117,6 +117,22 @@ size_t text_next_char(struct span s, size_t *i, char out[4])
     return utf8_of(code, out);
 }
 
+size_t text_char_len(struct span s, bool escaped)
+{
+    if (escaped && s.at[0] == '\\') {
+        if (s.len < 6 || s.at[1] != 'u')
+            return s.len < 2 ? s.len : 2;
+        struct span second = span_drop(s, 6);
+        bool high = (s.at[2] | 32) == 'd' && (s.at[3] == '8' || s.at[3] == '9' ||
+                                              (s.at[3] | 32) == 'a' || (s.at[3] | 32) == 'b');
+        return high && second.len >= 6 && span_starts(second, SPAN("\\u")) ? 12 : 6;
+    }
+    size_t n = 1;
+    while (n < s.len && ((unsigned char)s.at[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
 bool text_blank(struct chat_text t)
 {
     const char *at = t.at.at;

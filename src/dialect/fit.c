@@ -12,6 +12,7 @@
 #include "dialect/fit.h"
 
 #include "base/span.h"
+#include "dialect/dialect_internal.h"
 #include "dialect/tokens.h"
 
 #define SHORT_BY_AT_MOST(tokens) ((tokens) + (tokens) / 10)
@@ -20,29 +21,11 @@
 
 /* ---- shortening one text ---- */
 
-/* Bytes of the character at the front of s, which is not empty: an escape is one, a surrogate pair
- * written as two escapes as well. */
-static size_t char_len(struct span s, bool escaped)
-{
-    if (escaped && s.at[0] == '\\') {
-        if (s.len < 6 || s.at[1] != 'u')
-            return s.len < 2 ? s.len : 2;
-        struct span second = span_drop(s, 6);
-        bool high = (s.at[2] | 32) == 'd' && (s.at[3] == '8' || s.at[3] == '9' ||
-                                              (s.at[3] | 32) == 'a' || (s.at[3] | 32) == 'b');
-        return high && second.len >= 6 && span_starts(second, SPAN("\\u")) ? 12 : 6;
-    }
-    size_t n = 1;
-    while (n < s.len && ((unsigned char)s.at[n] & 0xc0) == 0x80)
-        n++;
-    return n;
-}
-
 static size_t char_count(struct chat_text t)
 {
     size_t count = 0;
     for (struct span rest = t.at; rest.len > 0; count++)
-        rest = span_drop(rest, char_len(rest, t.escaped));
+        rest = span_drop(rest, text_char_len(rest, t.escaped));
     return count;
 }
 
@@ -51,7 +34,7 @@ static size_t char_at(struct chat_text t, size_t index)
 {
     struct span rest = t.at;
     for (size_t i = 0; i < index; i++)
-        rest = span_drop(rest, char_len(rest, t.escaped));
+        rest = span_drop(rest, text_char_len(rest, t.escaped));
     return t.at.len - rest.len;
 }
 

@@ -19,34 +19,40 @@ uint64_t oc_hash(uint64_t seed, struct span s)
     return h;
 }
 
+/* Bytes of the whole characters at the front of a text that is longer than `most` bytes. */
+static size_t whole_chars(struct chat_text t, size_t most)
+{
+    size_t kept = 0, next = 0;
+    while (next <= most) {
+        kept = next;
+        next += text_char_len(span_drop(t.at, kept), t.escaped);
+    }
+    return kept;
+}
+
 struct chat_text oc_tool_name(struct arena *a, struct chat_text name, uint32_t max)
 {
     if (max == 0 || name.at.len <= max)
         return name;
     assert(max > SHORT_NAME_TAIL);
-    uint64_t h = oc_hash(OC_HASH_SEED, name.at);
-    struct span kept = span_take(name.at, max - SHORT_NAME_TAIL);
-    return (struct chat_text){
-        arena_printf(a, "%.*s_%08x", SPAN_FMT(kept), (unsigned)(h & 0xffffffffu)), name.escaped};
+    size_t most = max - SHORT_NAME_TAIL, kept = whole_chars(name, most);
+    char *out = arena_alloc(a, (size_t)max + 1);
+    memcpy(out, name.at.at, kept);
+    memset(out + kept, '_', most - kept);
+    (void)snprintf(out + most, SHORT_NAME_TAIL + 1, "_%08x", /* fits by design */
+                   (unsigned)(oc_hash(OC_HASH_SEED, name.at) & 0xffffffffu));
+    return (struct chat_text){{out, max}, name.escaped};
 }
 
 /* The short form is exactly as long as the limit was, so its length tells the limit. */
-static bool short_form_of(struct chat_text name, struct chat_text tool)
+struct chat_text oc_tool_name_back(struct arena *a, const struct chat_request *r,
+                                   struct chat_text name)
 {
-    if (tool.at.len <= name.at.len || name.at.len <= SHORT_NAME_TAIL)
-        return false;
-    size_t kept = name.at.len - SHORT_NAME_TAIL;
-    char tail[SHORT_NAME_TAIL + 1];
-    uint64_t h = oc_hash(OC_HASH_SEED, tool.at);
-    (void)snprintf(tail, sizeof tail, "_%08x", (unsigned)(h & 0xffffffffu)); /* fits by design */
-    return memcmp(name.at.at, tool.at.at, kept) == 0 &&
-           memcmp(name.at.at + kept, tail, SHORT_NAME_TAIL) == 0;
-}
-
-struct chat_text oc_tool_name_back(const struct chat_request *r, struct chat_text name)
-{
+    if (name.at.len <= SHORT_NAME_TAIL || name.at.len > UINT32_MAX)
+        return name;
     for (const struct chat_tool *t = r ? r->tools : NULL; t; t = t->next)
-        if (short_form_of(name, t->name))
+        if (t->name.at.len > name.at.len &&
+            span_eq(oc_tool_name(a, t->name, (uint32_t)name.at.len).at, name.at))
             return t->name;
     return name;
 }

@@ -394,7 +394,7 @@ struct oc_part *oc_blocks_call(struct oc_blocks *b, int64_t index, struct span i
         p->told_id = true;
     }
     if (name.len && p->name.at.len == 0)
-        p->name = oc_tool_name_back(b->request, text_raw(arena_copy(b->a, name)));
+        p->name = oc_tool_name_back(b->a, b->request, text_raw(arena_copy(b->a, name)));
     return p;
 }
 

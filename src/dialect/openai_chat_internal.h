@@ -20,11 +20,13 @@
 uint64_t oc_hash(uint64_t seed, struct span s);
 #define OC_HASH_SEED 14695981039346656037u
 
-/* A tool name that fits `max` bytes: the name itself, or its beginning, '_' and eight hex digits of
- * its hash, exactly `max` long. max 0: no limit. oc_tool_name_back finds the tool of the request
+/* A tool name that fits `max` bytes: the name itself, or the whole characters at its beginning, '_'
+ * (as often as a cut character needs) and eight hex digits of its hash, exactly `max` long. max 0:
+ * no limit; else above 9. oc_tool_name_back finds the tool of the request
  * whose short form `name` is, so the short form needs no table. */
 struct chat_text oc_tool_name(struct arena *a, struct chat_text name, uint32_t max);
-struct chat_text oc_tool_name_back(const struct chat_request *r, struct chat_text name);
+struct chat_text oc_tool_name_back(struct arena *a, const struct chat_request *r,
+                                   struct chat_text name);
 
 /* ---- openai_chat_request.c ---- */
 

@@ -1,6 +1,7 @@
 /* OpenAI Chat Completions, each of its four sides by itself: what a client may ask, what a target
  * is asked, what servers answer in their many ways, what a client gets. Recorded traffic is
  * test_corpus.c's. */
+#include "base/utf8.h"
 #include "support/check.h"
 #include "support/translate.h"
 
@@ -501,6 +502,26 @@ static void tools_claude_knows_by_heart_become_functions(void **state)
     }
 }
 
+/* The target calls the tool by `name`, which its request gave it; the client hears `wanted`. */
+static void check_called(void **state, struct request_words *w, struct span name,
+                         const char *wanted)
+{
+    struct span answer = arena_printf(
+        *state,
+        "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{"
+        "\"id\":\"t\",\"function\":{\"name\":\"%.*s\",\"arguments\":\"{}\"}}]},\"finish_reason\":"
+        "\"tool_calls\"}]}",
+        SPAN_FMT(name));
+    struct event_lines l;
+    event_lines_init(&l);
+    assert_int_equal(read_answer(*state, &dialect_openai_chat, &w->request, answer, false,
+                                 FEED_WHOLE, 0, event_lines_sink(&l)),
+                     ERR_OK);
+    struct span line = arena_printf(*state, "open tool_use t %s\n", wanted);
+    assert_true(span_search(buf_span(&l.text), line) >= 0);
+    event_lines_deinit(&l);
+}
+
 static void long_tool_names_are_shortened_and_come_back(void **state)
 {
     struct capability short_names = full;
@@ -516,20 +537,28 @@ static void long_tool_names_are_shortened_and_come_back(void **state)
     struct span two = json_str(json_path(json_at(tools, 1), "function.name"));
     assert_int_equal(one.len, 24);
     assert_false(span_eq(one, two));
-    struct span answer = arena_printf(
-        *state,
-        "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{"
-        "\"id\":\"t\",\"function\":{\"name\":\"%.*s\",\"arguments\":\"{}\"}}]},\"finish_reason\":"
-        "\"tool_calls\"}]}",
-        SPAN_FMT(two));
-    struct event_lines l;
-    event_lines_init(&l);
-    assert_int_equal(read_answer(*state, &dialect_openai_chat, &w.request, answer, false,
-                                 FEED_WHOLE, 0, event_lines_sink(&l)),
-                     ERR_OK);
-    assert_true(span_search(buf_span(&l.text),
-                            SPAN("open tool_use t mcp__files__read_a_file_in_part\n")) >= 0);
-    event_lines_deinit(&l);
+    check_called(state, &w, two, "mcp__files__read_a_file_in_part");
+}
+
+/* Wherever the limit falls: no escape, no character and no pair of surrogates is cut in two. */
+static void a_long_name_is_shortened_between_its_characters(void **state)
+{
+    static const char name[] =
+        "a\\n\xe4\xb8\xad\\ud83d\\ude00\xf0\x9f\x98\x80\\\\b and more that is of one byte";
+    struct capability cap = full;
+    for (cap.tool_name_max = 10; cap.tool_name_max < sizeof name - 1; cap.tool_name_max++) {
+        struct span in = arena_printf(
+            *state, BODY(",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"%s\"}}]"),
+            name);
+        struct request_words w = ask_with(state, &dialect_openai_chat, &cap, in.at);
+        struct json_doc doc;
+        assert_int_equal(json_parse(*state, w.body, &json_limits_default, &doc, NULL), ERR_OK);
+        struct json tool = json_at(json_get(json_root(&doc), "tools"), 0);
+        struct span sent = json_str(json_path(tool, "function.name"));
+        assert_int_equal(sent.len, cap.tool_name_max);
+        assert_int_equal(utf8_valid_len(sent), sent.len);
+        check_called(state, &w, sent, name);
+    }
 }
 
 static void parameters_follow_the_capability(void **state)
@@ -685,6 +714,7 @@ int main(void)
         CHECK_TEST(a_text_in_which_models_changed_is_one_text),
         CHECK_TEST(tools_claude_knows_by_heart_become_functions),
         CHECK_TEST(long_tool_names_are_shortened_and_come_back),
+        CHECK_TEST(a_long_name_is_shortened_between_its_characters),
         CHECK_TEST(parameters_follow_the_capability),
         CHECK_TEST(thinking_becomes_an_effort),
         CHECK_TEST(output_format_becomes_response_format),
